@@ -1,0 +1,122 @@
+"""The port behind which data moves (design §8). One contract suite runs over every adapter.
+
+An engine keeps nothing between calls. What must survive, the caller stores: positions from
+`StreamCommitted`, tickets from `prepare_clear`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from olake_reconcile.model.base import Model
+from olake_reconcile.model.catalogue import Catalogue
+from olake_reconcile.model.config import IcebergConfig, PostgresConfig
+from olake_reconcile.model.event import Event
+from olake_reconcile.model.stream import Stream
+from olake_reconcile.model.table import Owner, TablePlace, TableStatus
+
+
+class OpenSource(Model):
+    """A source with its references resolved. Lives in memory only; its repr shows no secret."""
+
+    name: str
+    config: PostgresConfig
+
+
+class OpenDestination(Model):
+    """A destination with its references resolved. Relative paths in its config start at `base`."""
+
+    name: str
+    config: IcebergConfig
+    base: Path
+
+
+class Checked(Model):
+    """A reachable endpoint: what it says it is, for people (`description`) and for comparing (`identity`)."""
+
+    identity: str
+    description: str
+    warnings: tuple[str, ...] = ()
+
+
+class StreamTask(Model):
+    """One stream of a run: settings, the table to write, whose it is, and where the last run ended."""
+
+    stream: Stream
+    place: TablePlace
+    owner: Owner
+    position: dict[str, Any] = {}
+
+
+class SyncRequest(Model):
+    """One run of a job. `scratch` is an existing empty folder for temporary files; the caller removes it."""
+
+    run_id: str
+    source: OpenSource
+    destination: OpenDestination
+    tasks: tuple[StreamTask, ...]
+    threads: int
+    scratch: Path
+
+
+class ClearTicket(Model):
+    """What a clear will delete, looked up before it starts so that a killed clear can be finished.
+
+    `metadata` is where the table's metadata was found; None when there was no table.
+    """
+
+    place: TablePlace
+    metadata: str | None
+
+
+Emit = Callable[[Event], None]
+Cancelled = Callable[[], bool]
+
+
+class Engine(Protocol):
+    """Checks, discovers, moves and clears. Raises `Unreachable` when a server does not answer."""
+
+    def check_source(self, source: OpenSource) -> Checked:
+        """Connect, and say what the server is. Changes nothing."""
+        ...
+
+    def check_destination(self, destination: OpenDestination) -> Checked:
+        """Connect, make sure that writing will be possible, and say what it is. Leaves nothing behind."""
+        ...
+
+    def discover(self, source: OpenSource) -> Catalogue:
+        """Return every stream that the user of `source` may read. Changes nothing."""
+        ...
+
+    def observe(
+        self, destination: OpenDestination, places: Sequence[TablePlace]
+    ) -> Mapping[TablePlace, TableStatus]:
+        """Return what the destination's metadata says of each place. Reads no data, never raises for one table."""
+        ...
+
+    def sync(self, request: SyncRequest, emit: Emit, cancelled: Cancelled) -> None:
+        """Run every task, and emit exactly one of `StreamCommitted`, `StreamFailed`, `StreamCancelled` for each.
+
+        One stream's failure does not stop the others. A table shows either its old rows or all its new ones.
+        Refuses (StreamFailed) a table whose owner is another than the task's. When the source cannot be
+        reached at all, every stream fails; nothing is raised. `cancelled` is asked often; after it has said
+        yes no further commit starts. A task may be repeated after any crash.
+        """
+        ...
+
+    def prepare_clear(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> ClearTicket:
+        """Look up what clearing `place` would delete. Changes nothing.
+
+        Raises `Blocked` when a table is there that is not `owner`'s (project, environment and stream count;
+        job and generation do not: a table keeps its stream through renames).
+        """
+        ...
+
+    def clear(self, destination: OpenDestination, ticket: ClearTicket) -> None:
+        """Remove the table of the ticket with all its files; done again it finishes what is left.
+
+        A table that took the place since (its metadata is not a successor of the ticket's) is left alone.
+        """
+        ...

@@ -1,0 +1,3 @@
+"""The nouns: frozen values and pure functions, no files, network, clock or randomness."""
+
+from __future__ import annotations
