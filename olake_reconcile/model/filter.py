@@ -241,7 +241,8 @@ class _Parser:
             raise BadFilter("nothing is equal to null: write 'is null' or 'is not null'", self._next.offset)
         if self._next.kind in ("word", "quoted"):
             raise BadFilter(
-                f"expected a value, found '{self._next.text}': text stands in 'single quotes'", self._next.offset
+                f"expected a value, found '{self._next.text}': text stands in 'single quotes'",
+                self._next.offset,
             )
         raise self._expected("a value")
 

@@ -32,7 +32,9 @@ def default_database(source_type: str, source_database: str, namespace: str) -> 
     return "_".join(reformat(n) for n in names)
 
 
-def collisions(names: Mapping[str, str], reserved: Iterable[str] = METADATA_COLUMNS) -> list[tuple[str, list[str]]]:
+def collisions(
+    names: Mapping[str, str], reserved: Iterable[str] = METADATA_COLUMNS
+) -> list[tuple[str, list[str]]]:
     """Find destination names that several source columns, or a metadata column, would share.
 
     `names` maps source names to destination names. Catalogs such as Glue fold case, so names that differ

@@ -46,7 +46,9 @@ class PartitionField:
     width: int | None = None
 
     def __str__(self) -> str:
-        column = self.column if _PLAIN_COLUMN.match(self.column) else '"' + self.column.replace('"', '""') + '"'
+        column = (
+            self.column if _PLAIN_COLUMN.match(self.column) else '"' + self.column.replace('"', '""') + '"'
+        )
         match self.transform:
             case Transform.IDENTITY:
                 return column

@@ -56,8 +56,7 @@ def parse_schedule(text: str) -> Schedule:
         fields = ["0", *fields, "*"]
     if len(fields) != 7 or words.startswith("@"):
         raise BadSchedule(
-            f"'{text}' is not a schedule: write 5-field or 7-field cron, "
-            f"{', '.join(PRESETS)}, or 'every 15m'"
+            f"'{text}' is not a schedule: write 5-field or 7-field cron, {', '.join(PRESETS)}, or 'every 15m'"
         )
     return _cron(text, fields)
 
@@ -86,7 +85,9 @@ def _numbers(field: str, low: int, high: int, what: str) -> frozenset[int]:
     for item in field.split(","):
         match = re.fullmatch(r"(?:(\*)|(\d+)(?:-(\d+))?)(?:/(\d+))?", item)
         if match is None:
-            raise BadSchedule(f"'{field}' is not a {what}: write numbers, ranges or steps, such as 0, 0-30 or */15")
+            raise BadSchedule(
+                f"'{field}' is not a {what}: write numbers, ranges or steps, such as 0, 0-30 or */15"
+            )
         star, first, last, step = match.groups()
         start = low if star else int(first)
         end = high if star or (step and last is None) else int(last or first)

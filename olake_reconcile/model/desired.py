@@ -1,0 +1,44 @@
+"""Desired: what the files say, after references, defaults and short forms have been resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from olake_reconcile.diagnostics import Diagnostic, Place
+from olake_reconcile.model.endpoint import Destination, Source
+from olake_reconcile.model.job import Job
+from olake_reconcile.model.names import Address
+from olake_reconcile.model.project import Project
+
+
+class Origins(Protocol):
+    """Knows which line of which file a setting came from."""
+
+    def place(self, address: Address, setting: str = "") -> Place | None:
+        """Return where `setting` of the resource was decided (the default that won included).
+
+        Without a setting, or when nothing in the files sets it: where the resource itself stands.
+        """
+        ...
+
+
+class NoOrigins:
+    """For resources that come from no file."""
+
+    def place(self, address: Address, setting: str = "") -> Place | None:
+        """Return None: nothing is known."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A whole workspace without mistakes. `warnings` were found on the way and stop nothing."""
+
+    project: Project
+    sources: Mapping[str, Source]
+    destinations: Mapping[str, Destination]
+    jobs: Mapping[str, Job]
+    origins: Origins = field(default_factory=NoOrigins, compare=False)
+    warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)

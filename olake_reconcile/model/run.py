@@ -1,0 +1,95 @@
+"""Runs: one execution of a job, of type sync or clear (design §7)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from olake_reconcile.model.base import Model
+from olake_reconcile.model.event import PolicyCount
+from olake_reconcile.model.names import StreamId
+
+
+class RunType(StrEnum):
+    """What a run does; `title` is the job type that people see."""
+
+    SYNC = "sync"
+    CLEAR = "clear"
+
+    @property
+    def title(self) -> str:
+        """OLake's words."""
+        return "Sync" if self is RunType.SYNC else "Clear Destination"
+
+
+class RunStatus(StrEnum):
+    """How far a run is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it can no longer change."""
+        return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
+
+
+class Trigger(StrEnum):
+    """Why a run was started."""
+
+    MANUAL = "manual"
+    SCHEDULE = "schedule"
+    APPLY = "apply"
+
+
+class Holder(Model):
+    """A process, told apart from every other one that ever was: host, boot, pid and its start time."""
+
+    host: str
+    boot: str
+    pid: int
+    started: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on {self.host}"
+
+
+class StreamOutcome(Model):
+    """How one stream of a run ended; `status` is running until then."""
+
+    stream: StreamId
+    status: RunStatus
+    rows: int = 0
+    bytes: int = 0
+    seconds: float = 0
+    position_from: dict[str, Any] = Field(default_factory=dict)
+    position_to: dict[str, Any] = Field(default_factory=dict)
+    policies: tuple[PolicyCount, ...] = ()
+    error: str = ""
+
+
+class Run(Model):
+    """One execution. `error` is the run's own failure; those of streams are with the streams."""
+
+    id: str
+    job: str
+    type: RunType
+    trigger: Trigger
+    status: RunStatus
+    started: datetime
+    ended: datetime | None = None
+    holder: Holder | None = None
+    error: str = ""
+    cancel_requested: bool = False
+    streams: tuple[StreamOutcome, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows moved by all streams."""
+        return sum(s.rows for s in self.streams)

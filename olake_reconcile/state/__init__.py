@@ -1,0 +1,3 @@
+"""Where what was applied, the journal, leases and runs are kept."""
+
+from __future__ import annotations

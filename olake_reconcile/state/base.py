@@ -1,0 +1,172 @@
+"""The port of the state store (design §9). One contract suite runs over every adapter.
+
+Every method is one transaction: after it returns its effect survives a power cut, and when it raises
+nothing has changed. Writers of a job hold its lease and pass it as the fence: a write whose lease
+was taken over raises `Locked`, so that a process which slept through its expiry cannot undo its successor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, Protocol
+
+from olake_reconcile.model.base import Model
+from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep
+from olake_reconcile.model.run import Holder, Run, RunStatus, StreamOutcome
+from olake_reconcile.model.stored import Hold, Stored, StoredEndpoint, StoredJob, StoredStream
+
+APPLY_LOCK = "apply"  # the project's one apply lock; a job's lease is called `job:<name>`
+
+LEASE_SECONDS = 60  # expiry without a heartbeat
+HEARTBEAT_SECONDS = 10
+
+EndpointKind = Literal["source", "destination"]
+
+
+class Lease(Model):
+    """A held lock. `token` grows with every acquisition of the name: it fences writes."""
+
+    name: str
+    token: int
+    holder: Holder
+    purpose: str
+    since: datetime
+    expires: datetime
+
+
+class StateReader(Protocol):
+    """Reading. An absent store reads as empty and is not created by it."""
+
+    def read(self) -> Stored:
+        """Return everything that was applied, in one consistent view."""
+        ...
+
+    def key(self) -> bytes | None:
+        """Return the project's own key for fingerprints of secrets, None before the first write."""
+        ...
+
+    def leases(self) -> Sequence[Lease]:
+        """Return the leases that are held, expired ones included, by name."""
+        ...
+
+    def runs(self, job: str | None = None, limit: int = 20) -> Sequence[Run]:
+        """Return runs with their streams, the latest first."""
+        ...
+
+    def run(self, run_id: str) -> Run | None:
+        """Return a run; a unique beginning of its id is enough. None when there is no such run."""
+        ...
+
+    def applies(self, status: ApplyStatus | None = None, limit: int = 20) -> Sequence[ApplyRecord]:
+        """Return applies, the latest first."""
+        ...
+
+    def journal(self, apply_id: str) -> Sequence[JournalStep]:
+        """Return the steps of an apply by `seq`; a step that ended is listed once, as done."""
+        ...
+
+
+class StateStore(StateReader, Protocol):
+    """Reading and writing. Opening it for the first write creates it and brings an older format up to date."""
+
+    def create(self) -> None:
+        """Make the store ready for writing: create it or migrate it. Raises `StateUnusable`.
+
+        Creates the fingerprint key when there is none. Done again it changes nothing.
+        """
+        ...
+
+    # Leases
+
+    def acquire(self, name: str, holder: Holder, purpose: str, now: datetime) -> Lease:
+        """Take the lease if it is free or expired, or if its holder died on this host.
+
+        Raises `Locked` naming holder, purpose and since when.
+        """
+        ...
+
+    def renew(self, lease: Lease, now: datetime) -> Lease:
+        """Push the expiry out. Raises `Locked` when somebody else has taken it."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; a lease that is no longer ours is left alone."""
+        ...
+
+    def force(self, name: str) -> Lease | None:
+        """Take the lease away from whoever holds it; return what was held."""
+        ...
+
+    # What was applied
+
+    def save_endpoint(self, kind: EndpointKind, endpoint: StoredEndpoint, fence: Lease) -> None:
+        """Insert or replace. Raises `StalePlan` unless the stored serial is `endpoint.serial` (0: none);
+        stores it as serial + 1."""
+        ...
+
+    def remove_endpoint(self, kind: EndpointKind, name: str, fence: Lease) -> None:
+        """Remove it; absent is fine."""
+        ...
+
+    def save_job(self, job: StoredJob, fence: Lease) -> None:
+        """Insert or replace the job and all its streams at once; due time and hold stay as they are stored.
+
+        Raises `StalePlan` unless the stored serial is `job.serial` (0: none); stores it as serial + 1.
+        """
+        ...
+
+    def remove_job(self, name: str, fence: Lease) -> None:
+        """Remove a job and its streams; its runs stay in the history. Absent is fine."""
+        ...
+
+    def save_stream(self, job: str, stream: StoredStream, fence: Lease) -> None:
+        """Replace what is stored of one stream (phase, position, last load); the job's serial stays."""
+        ...
+
+    # The journal
+
+    def begin_apply(self, record: ApplyRecord, fence: Lease) -> None:
+        """Store the record with its plan."""
+        ...
+
+    def step(self, step: JournalStep, fence: Lease) -> None:
+        """Store a step as started, or mark it as done."""
+        ...
+
+    def end_apply(self, apply_id: str, status: ApplyStatus, now: datetime, error: str, fence: Lease) -> None:
+        """Close the apply."""
+        ...
+
+    # Runs and the schedule
+
+    def set_due(self, job: str, due: datetime | None, reason: str, *, sooner: bool = False) -> None:
+        """Set when the job runs next; with `sooner` only if that is earlier than what is stored."""
+        ...
+
+    def set_hold(self, job: str, hold: Hold | None) -> None:
+        """Set or lift a hold."""
+        ...
+
+    def begin_run(self, run: Run) -> None:
+        """Store a run as running (or queued)."""
+        ...
+
+    def save_outcome(self, run_id: str, outcome: StreamOutcome) -> None:
+        """Insert or replace one stream's outcome."""
+        ...
+
+    def end_run(self, run_id: str, status: RunStatus, now: datetime, error: str = "") -> Run:
+        """Set the final status if the run has none yet; return the run as it is stored now.
+
+        Whichever of finishing and cancelling comes first names the status.
+        """
+        ...
+
+    def request_cancel(self, run_id: str) -> bool:
+        """Ask a running run to stop; tell whether it was still running."""
+        ...
+
+    def cancel_requested(self, run_id: str) -> bool:
+        """Whether somebody asked the run to stop. Cheap: it is asked often."""
+        ...
