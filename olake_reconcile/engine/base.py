@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import Field
+
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.config import IcebergConfig, PostgresConfig
@@ -47,7 +49,7 @@ class StreamTask(Model):
     stream: Stream
     place: TablePlace
     owner: Owner
-    position: dict[str, Any] = {}
+    position: dict[str, Any] = Field(default_factory=dict)
 
 
 class SyncRequest(Model):

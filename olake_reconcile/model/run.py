@@ -14,13 +14,13 @@ from olake_reconcile.model.names import StreamId
 
 
 class RunType(StrEnum):
-    """What a run does; `title` is the job type that people see."""
+    """What a run does; `label` is the job type that people see."""
 
     SYNC = "sync"
     CLEAR = "clear"
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         """OLake's words."""
         return "Sync" if self is RunType.SYNC else "Clear Destination"
 
