@@ -1,0 +1,3 @@
+"""The verbs: canonical form, diff, effects, actions, consent. Pure: values in, values out."""
+
+from __future__ import annotations

@@ -1,0 +1,164 @@
+"""The closed set of things that a plan can do to a resource, each with the symbol that people see.
+
+What is shown and what is done come from these same values; both take them apart with `match`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from olake_reconcile.diagnostics import Place
+from olake_reconcile.model.base import Model
+from olake_reconcile.model.names import Address
+from olake_reconcile.model.table import TablePlace
+from olake_reconcile.plan.effects import Reason
+
+
+class Consent(StrEnum):
+    """How much agreement an action needs (design §5)."""
+
+    SAFE = "safe"
+    DESTRUCTIVE = "destructive"
+    GUARDED = "guarded"
+
+
+class SettingChange(Model):
+    """One setting that differs. `before` and `after` are JSON in the file's words; None means unset.
+
+    `forces` tells that this one alone would rebuild the table. `place` is the line that decided the new value.
+    """
+
+    setting: str
+    before: Any = None
+    after: Any = None
+    forces: bool = False
+    note: str = ""
+    place: Place | None = None
+
+
+class Impact(Model):
+    """What a destructive action costs, as far as metadata tells; None is unknown.
+
+    `rows` and `bytes` will be cleared; `seconds` is the time until the table is full again, at `rate`
+    rows per second, the speed of the stream's last load.
+    """
+
+    rows: int | None = None
+    bytes: int | None = None
+    seconds: int | None = None
+    rate: int | None = None
+
+
+class Block(Model):
+    """Why an action may not be done, and the line to paste that lets it."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+
+class _Action(Model):
+    address: Address
+    consent: Consent = Consent.SAFE
+    reasons: tuple[Reason, ...] = ()
+    changes: tuple[SettingChange, ...] = ()
+    unchanged: int = 0  # settings that both sides have and that are equal
+    notes: tuple[str, ...] = ()
+    blocked: tuple[Block, ...] = ()
+    # What the action was made from: the serial of the stored record (0: there was none).
+    serial: int = 0
+    place: Place | None = None
+
+
+class Create(_Action):
+    """Not there yet: stored, and loaded by the next run."""
+
+    action: Literal["create"] = "create"
+    after: dict[str, Any]
+
+    @property
+    def symbol(self) -> str:
+        """What people see."""
+        return "+"
+
+
+class Update(_Action):
+    """Changed in place: nothing is cleared, a running sync goes on."""
+
+    action: Literal["update"] = "update"
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    @property
+    def symbol(self) -> str:
+        """What people see."""
+        return "~"
+
+
+class Rebuild(_Action):
+    """A stream's table is cleared at `old` and loaded in full at `new`.
+
+    With `leaves_old` the old table stays: it is at a destination that the job no longer writes to.
+    """
+
+    action: Literal["rebuild"] = "rebuild"
+    before: dict[str, Any]
+    after: dict[str, Any]
+    old: TablePlace
+    new: TablePlace
+    leaves_old: bool = False
+    impact: Impact = Impact()
+
+    @property
+    def symbol(self) -> str:
+        """What people see."""
+        return "-/+"
+
+
+class Remove(_Action):
+    """No longer wanted. `erase` clears the stream's table at `old`; without it the data is kept."""
+
+    action: Literal["remove"] = "remove"
+    before: dict[str, Any]
+    old: TablePlace | None = None
+    erase: bool = False
+    impact: Impact = Impact()
+
+    @property
+    def symbol(self) -> str:
+        """What people see."""
+        return "-"
+
+
+class Keep(_Action):
+    """Nothing to do."""
+
+    action: Literal["keep"] = "keep"
+    after: dict[str, Any]
+
+    @property
+    def symbol(self) -> str:
+        """What people see."""
+        return " "
+
+
+Action = Annotated[Create | Update | Rebuild | Remove | Keep, Field(discriminator="action")]
+
+
+def is_change(action: Action) -> bool:
+    """Whether anything would be done."""
+    return not isinstance(action, Keep)
+
+
+def is_clear(action: Action) -> bool:
+    """Whether data would be cleared."""
+    match action:
+        case Rebuild():
+            return not action.leaves_old
+        case Remove():
+            return action.erase
+        case _:
+            return False

@@ -1,0 +1,183 @@
+"""A plan as one JSON document, and back: what `plan --json` prints, what the journal keeps (design §5).
+
+`schemas/plan.schema.json` describes it. There are no timestamps in it, and no secrets: references only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from olake_reconcile.diagnostics import Diagnostic
+from olake_reconcile.errors import StalePlan
+from olake_reconcile.model.fingerprint import fingerprint
+from olake_reconcile.model.names import Address
+from olake_reconcile.plan.actions import (
+    Action,
+    Consent,
+    Create,
+    Keep,
+    Rebuild,
+    Remove,
+    Update,
+    is_clear,
+)
+from olake_reconcile.plan.plan import Plan, Unmanaged, summarise
+
+FORMAT_VERSION = "1.0"
+
+_ACTION: TypeAdapter[Action] = TypeAdapter(Action)
+
+
+def plan_document(plan: Plan, diagnostics: Sequence[Diagnostic] = ()) -> dict[str, Any]:
+    """Return the plan as JSON."""
+    summary = summarise(plan.actions).model_dump()
+    summary["import"] = summary.pop("import_")
+    return {
+        "format_version": FORMAT_VERSION,
+        "plan_hash": plan_hash(plan),
+        "project": plan.project,
+        "new_state": plan.new_state,
+        "summary": summary,
+        "resource_changes": [_resource_change(a) for a in plan.actions],
+        "drift": [],
+        "unmanaged": [u.model_dump() for u in plan.unmanaged],
+        "diagnostics": [_diagnostic(d) for d in diagnostics],
+    }
+
+
+def plan_hash(plan: Plan) -> str:
+    """Return the fingerprint of what would be done and what it was made from; impact and places do not count."""
+    return fingerprint(
+        {
+            "project": plan.project,
+            "actions": [
+                {k: v for k, v in _flat(a).items() if k not in ("impact", "place", "notes", "changes")}
+                for a in plan.changes
+            ],
+        }
+    )
+
+
+def _flat(action: Action) -> dict[str, Any]:
+    return action.model_dump(mode="json")
+
+
+def _resource_change(action: Action) -> dict[str, Any]:
+    flat = _flat(action)
+    document: dict[str, Any] = {
+        "address": str(action.address),
+        "kind": action.address.kind,
+        "change": {
+            "actions": _verbs(action),
+            "before": flat.get("before"),
+            "after": flat.get("after"),
+            "settings": flat["changes"],
+            "unchanged": action.unchanged,
+        },
+        "data": "erased" if is_clear(action) else "kept",
+        "reasons": flat["reasons"],
+        "class": action.consent.value,
+        "impact": flat.get("impact"),
+        "blocked": flat["blocked"],
+        "notes": flat["notes"],
+        "made_from": action.serial,
+        "place": flat["place"],
+    }
+    match action:
+        case Rebuild():
+            document["tables"] = {"old": flat["old"], "new": flat["new"], "leaves_old": action.leaves_old}
+        case Remove():
+            document["tables"] = {"old": flat["old"]}
+        case _:
+            pass
+    return document
+
+
+def _verbs(action: Action) -> list[str]:
+    match action:
+        case Create():
+            return ["create"]
+        case Update():
+            return ["update"]
+        case Rebuild():
+            return ["delete", "create"]
+        case Remove():
+            return ["delete"]
+        case Keep():
+            return ["no-op"]
+
+
+def _diagnostic(diagnostic: Diagnostic) -> dict[str, Any]:
+    place = diagnostic.place
+    return {
+        "severity": diagnostic.severity.value,
+        "code": diagnostic.code,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+    }
+
+
+def read_plan(document: dict[str, Any]) -> Plan:
+    """Return the plan that `plan_document` wrote. Raises `StalePlan` for another format or a changed document."""
+    version = str(document.get("format_version"))
+    if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise StalePlan(
+            f"the plan has format {version}, this program reads {FORMAT_VERSION}",
+            remedy="Make the plan again with this program.",
+        )
+    plan = Plan(
+        project=document["project"],
+        new_state=document["new_state"],
+        actions=tuple(_action(c) for c in document["resource_changes"]),
+        unmanaged=tuple(Unmanaged(**u) for u in document["unmanaged"]),
+    )
+    if plan_hash(plan) != document["plan_hash"]:
+        raise StalePlan(
+            "the plan does not fit its own hash: it was edited or damaged", remedy="Make the plan again."
+        )
+    return plan
+
+
+_NAMES = {
+    ("create",): "create",
+    ("update",): "update",
+    ("delete", "create"): "rebuild",
+    ("delete",): "remove",
+    ("no-op",): "keep",
+}
+
+
+def _action(document: dict[str, Any]) -> Action:
+    change = document["change"]
+    flat: dict[str, Any] = {
+        "action": _NAMES[tuple(change["actions"])],
+        "address": _address(document["address"]),
+        "consent": Consent(document["class"]),
+        "reasons": document["reasons"],
+        "changes": change["settings"],
+        "unchanged": change["unchanged"],
+        "notes": document["notes"],
+        "blocked": document["blocked"],
+        "serial": document["made_from"],
+        "place": document["place"],
+    }
+    flat |= {k: change[k] for k in ("before", "after") if change[k] is not None}
+    flat |= document.get("tables", {})
+    if document["impact"] is not None:
+        flat["impact"] = document["impact"]
+    if flat["action"] == "remove":
+        flat["erase"] = document["data"] == "erased"
+    return _ACTION.validate_python(flat)
+
+
+def _address(text: str) -> Address:
+    from olake_reconcile.model.names import parse_pattern
+
+    name, stream, kind = parse_pattern(text)
+    return Address(kind or "job", name, stream or "")

@@ -1,0 +1,134 @@
+"""Sources and destinations: what changed, whether it is still the same server, who is affected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from olake_reconcile.model.endpoint import Endpoint, show_endpoint
+from olake_reconcile.model.fingerprint import fingerprint
+from olake_reconcile.model.names import Address
+from olake_reconcile.model.observed import ValueState
+from olake_reconcile.model.stored import Stored, StoredEndpoint
+from olake_reconcile.plan.actions import Block, Consent, Create, Keep, Remove, SettingChange, Update
+from olake_reconcile.plan.context import Context, Verdict
+from olake_reconcile.plan.diff import differing_settings, leaves
+from olake_reconcile.plan.effects import IDENTITY_CONFIG, Reason
+
+Kind = Literal["source", "destination"]
+
+
+def endpoint_action(context: Context, kind: Kind, endpoint: Endpoint) -> Create | Update | Keep:
+    """Decide what happens to one declared endpoint."""
+    address = Address(kind, endpoint.name)
+    after = show_endpoint(endpoint)
+    origins = context.desired.origins
+    stored = _stored(context.stored, kind).get(endpoint.name)
+    if stored is None:
+        return Create(address=address, after=after, place=origins.place(address))
+    changes = tuple(
+        SettingChange(setting=path, before=b, after=a, note=note, place=origins.place(address, path))
+        for path, b, a, note in _differences(context, address, stored, after)
+    )
+    place = origins.place(address)
+    if not changes:
+        return Keep(address=address, after=after, serial=stored.serial, place=place)
+    verdict = verdict_of(context, address, stored, after)
+    return Update(
+        address=address,
+        before=stored.spec,
+        after=after,
+        changes=changes,
+        unchanged=sum(stored.spec.get(k) == v for k, v in after.items()),
+        notes=(reach(context, kind, endpoint.name), *_verdict_notes(verdict)),
+        serial=stored.serial,
+        place=place,
+        consent=Consent.GUARDED if verdict is Verdict.OTHER else Consent.SAFE,
+        blocked=_unknown_identity(verdict, address),
+    )
+
+
+def _stored(stored: Stored, kind: Kind) -> Mapping[str, StoredEndpoint]:
+    return stored.sources if kind == "source" else stored.destinations
+
+
+def _differences(
+    context: Context, address: Address, stored: StoredEndpoint, after: Mapping[str, Any]
+) -> list[tuple[str, Any, Any, str]]:
+    found = []
+    if stored.fingerprint != fingerprint(after):
+        for setting in differing_settings(stored.spec, after):
+            found += [(*leaf, "") for leaf in leaves(setting, stored.spec.get(setting), after.get(setting))]
+    changed_here = {path for path, *_ in found}
+    for path, state in sorted(context.observed.values.get(address, {}).items()):
+        if state is ValueState.CHANGED and f"config.{path}" not in changed_here:
+            found.append((f"config.{path}", None, None, "(sensitive value changed)"))
+    return found
+
+
+def verdict_of(
+    context: Context, address: Address, stored: StoredEndpoint, after: Mapping[str, Any]
+) -> Verdict:
+    """Decide whether the endpoint is still the server whose data was loaded (design §4)."""
+    if after.get("identity") == "same":
+        return Verdict.SAME
+    seen = context.observed.identities.get(address)
+    if seen is not None and stored.identity is not None:
+        return Verdict.SAME if seen == stored.identity else Verdict.OTHER
+    moved = stored.spec.get("type") != after.get("type") or any(
+        path.split(".")[1] in IDENTITY_CONFIG
+        for path, *_ in _differences(context, address, stored, after)
+        if path.startswith("config.")
+    )
+    return Verdict.UNKNOWN if moved else Verdict.SAME
+
+
+def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
+    if verdict is Verdict.OTHER:
+        return ("the server says that it is another one: every stream that uses it is rebuilt",)
+    return ()
+
+
+def _unknown_identity(verdict: Verdict, address: Address) -> tuple[Block, ...]:
+    if verdict is not Verdict.UNKNOWN:
+        return ()
+    return (
+        Block(
+            code="identity-unknown",
+            message=f"nobody could ask whether {address} is still the same server, so its tables may not fit it",
+            remedy="Plan again without --no-refresh while the server can be reached.",
+        ),
+    )
+
+
+def reach(context: Context, kind: Kind, name: str) -> str:
+    """Return how much uses the endpoint: `used by 41 jobs, 612 streams, 3 syncs running`."""
+    jobs = [j for j in context.desired.jobs.values() if getattr(j, kind) == name]
+    streams = sum(len(j.streams) for j in jobs)
+    running = sum(j.name in context.observed.running for j in jobs)
+    parts = [_count(len(jobs), "job"), _count(streams, "stream")]
+    if running:
+        parts.append(f"{_count(running, 'sync', 'syncs')} running")
+    return "used by " + ", ".join(parts)
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def removed_endpoints(context: Context, kind: Kind) -> list[Remove]:
+    """Return the removal of each stored endpoint that no file declares and no stored job uses."""
+    declared = context.desired.sources if kind == "source" else context.desired.destinations
+    used = {
+        job.spec.get(kind) for name, job in context.stored.jobs.items() if name not in context.desired.jobs
+    }
+    return [
+        Remove(
+            address=Address(kind, name),
+            before=endpoint.spec,
+            reasons=(Reason.NOT_IN_CONFIG,),
+            serial=endpoint.serial,
+        )
+        for name, endpoint in sorted(_stored(context.stored, kind).items())
+        if name not in declared and name not in used
+    ]

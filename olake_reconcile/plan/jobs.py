@@ -1,0 +1,114 @@
+"""A job's own settings, and the order of what happens to its streams."""
+
+from __future__ import annotations
+
+from olake_reconcile.model.codec import read_job
+from olake_reconcile.model.fingerprint import fingerprint
+from olake_reconcile.model.job import Job, canonical_job, show_job
+from olake_reconcile.model.names import Address
+from olake_reconcile.model.stored import MODEL_VERSION, StoredJob, StreamPhase
+from olake_reconcile.plan.actions import Action, Create, Keep, Remove, SettingChange, Update
+from olake_reconcile.plan.context import Context, Verdict
+from olake_reconcile.plan.diff import differing_settings, leaves
+from olake_reconcile.plan.effects import JOB_REASONS, Reason
+from olake_reconcile.plan.streams import rebuilds_every_stream, removed_stream, stream_action
+
+
+def job_actions(context: Context, job: Job) -> list[Action]:
+    """Return what happens to a declared job and to each of its streams, the job first, streams by name."""
+    stored = context.stored.jobs.get(job.name)
+    reasons = _reasons_for_all(context, job, stored) if stored else ()
+    actions: list[Action] = [_job_action(context, job, stored)]
+    streams: list[Action] = [
+        stream_action(context, job, stored, stream, reasons) for stream in job.streams.values()
+    ]
+    if stored:
+        streams += _removals(context, job, stored)
+    streams.sort(key=lambda a: a.address)
+    return actions + streams
+
+
+def _removals(context: Context, job: Job, stored: StoredJob) -> list[Remove]:
+    return [
+        removed_stream(context, stored, stream)
+        for stream_id, stream in stored.streams.items()
+        if stream_id not in job.streams and stream.phase is not StreamPhase.REMOVED
+    ]
+
+
+def _job_action(context: Context, job: Job, stored: StoredJob | None) -> Create | Update | Keep:
+    address = Address("job", job.name)
+    place = context.desired.origins.place(address)
+    after = show_job(job)
+    if stored is None:
+        return Create(address=address, after=after, place=place)
+    changes = _changes(context, job, stored)
+    if not changes:
+        return Keep(address=address, after=after, serial=stored.serial, place=place)
+    return Update(
+        address=address,
+        before=stored.spec,
+        after=after,
+        changes=changes,
+        unchanged=sum(stored.spec.get(k) == v for k, v in after.items()),
+        notes=_notes(changes),
+        serial=stored.serial,
+        place=place,
+    )
+
+
+def _changes(context: Context, job: Job, stored: StoredJob) -> tuple[SettingChange, ...]:
+    if stored.model_version == MODEL_VERSION and stored.fingerprint == fingerprint(canonical_job(job)):
+        return ()
+    old = read_job(job.name, stored.spec)
+    before, after = show_job(old), show_job(job)
+    address = Address("job", job.name)
+    return tuple(
+        SettingChange(
+            setting=path,
+            before=b,
+            after=a,
+            place=context.desired.origins.place(address, setting),
+        )
+        for setting in differing_settings(canonical_job(old), canonical_job(job))
+        for path, b, a in leaves(setting, before.get(setting), after.get(setting))
+    )
+
+
+def _notes(changes: tuple[SettingChange, ...]) -> tuple[str, ...]:
+    for change in changes:
+        if change.setting == "active":
+            return ("will be paused",) if change.after is False else ("will be resumed",)
+    return ()
+
+
+def _reasons_for_all(context: Context, job: Job, stored: StoredJob) -> tuple[Reason, ...]:
+    """Return why every stream of the job must be rebuilt: another source, destination or runtime."""
+    found = []
+    before, after = stored.spec, show_job(job)
+    for setting, reason in JOB_REASONS.items():
+        if not rebuilds_every_stream(setting):
+            continue
+        named_anew = before.get(setting) != after.get(setting)
+        if setting == "runtime":
+            other = named_anew
+        elif named_anew:
+            other = not _same_server(context, setting, str(before.get(setting)), str(after.get(setting)))
+        else:
+            other = context.verdicts.get(_endpoint(setting, str(after[setting]))) is Verdict.OTHER
+        if other:
+            found.append(reason)
+    return tuple(found)
+
+
+def _endpoint(setting: str, name: str) -> Address:
+    return Address("source" if setting == "source" else "destination", name)
+
+
+def _same_server(context: Context, setting: str, old: str, new: str) -> bool:
+    """Whether two differently named endpoints are one server. Only what servers said can tell."""
+    endpoints = context.stored.sources if setting == "source" else context.stored.destinations
+    before = endpoints[old].identity if old in endpoints else None
+    seen = context.observed.identities.get(_endpoint(setting, new))
+    after = seen or (endpoints[new].identity if new in endpoints else None)
+    return before is not None and before == after

@@ -1,0 +1,164 @@
+"""The plan: ordered actions from stored to desired, with what they were made from.
+
+Pure: equal inputs give equal plans, byte for byte, whatever the order of files, keys and streams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from olake_reconcile.model.base import Model
+from olake_reconcile.model.desired import Desired
+from olake_reconcile.model.endpoint import show_endpoint
+from olake_reconcile.model.names import Address
+from olake_reconcile.model.observed import Observed
+from olake_reconcile.model.stored import Stored
+from olake_reconcile.model.table import TablePlace
+from olake_reconcile.plan.actions import Action, Create, Rebuild, Remove, Update, is_change, is_clear
+from olake_reconcile.plan.consent import with_consent
+from olake_reconcile.plan.context import Context, Verdict
+from olake_reconcile.plan.endpoints import Kind, endpoint_action, removed_endpoints, verdict_of
+from olake_reconcile.plan.jobs import job_actions
+from olake_reconcile.plan.options import Options
+
+
+class Unmanaged(Model):
+    """A stored job that no file declares any more: it goes on syncing."""
+
+    job: str
+    streams: int
+
+
+class Summary(Model):
+    """How many resources of each fate: sources, destinations, jobs and streams count one each (design §5)."""
+
+    add: int = 0
+    change: int = 0
+    rebuild: int = 0
+    remove: int = 0
+    destroy: int = 0
+    # `import` is a keyword of Python: the document spells it so.
+    import_: int = 0
+    forget: int = 0
+    move: int = 0
+
+
+class Plan(Model):
+    """What an apply would do, in this order: endpoints, jobs with their streams, removed endpoints.
+
+    `actions` holds unchanged resources only when they were asked for.
+    """
+
+    project: str
+    new_state: bool
+    actions: tuple[Action, ...]
+    unmanaged: tuple[Unmanaged, ...] = ()
+
+    @property
+    def changes(self) -> list[Action]:
+        """The actions that do something."""
+        return [a for a in self.actions if is_change(a)]
+
+    @property
+    def clears(self) -> list[Action]:
+        """The actions that clear data."""
+        return [a for a in self.actions if is_clear(a)]
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether something in it may not be done."""
+        return any(a.blocked for a in self.actions)
+
+
+def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Options | None = None) -> Plan:
+    """Return the plan that makes what is stored equal to what is desired."""
+    options = options or Options()
+    context = Context(desired, stored, observed, options)
+    context = replace(context, verdicts=_verdicts(context))
+    actions: list[Action] = []
+    actions += [endpoint_action(context, "source", s) for _, s in sorted(desired.sources.items())]
+    actions += [endpoint_action(context, "destination", d) for _, d in sorted(desired.destinations.items())]
+    for _, job in sorted(desired.jobs.items()):
+        actions += job_actions(context, job)
+    actions += removed_endpoints(context, "source")
+    actions += removed_endpoints(context, "destination")
+    if not options.show_all:
+        actions = [a for a in actions if is_change(a)]
+    return Plan(
+        project=desired.project.uid,
+        new_state=not stored.exists,
+        actions=tuple(with_consent(context, actions)),
+        unmanaged=tuple(
+            Unmanaged(job=name, streams=len(job.streams))
+            for name, job in sorted(stored.jobs.items())
+            if name not in desired.jobs
+        ),
+    )
+
+
+def _verdicts(context: Context) -> dict[Address, Verdict]:
+    kinds: tuple[tuple[Kind, dict[str, object], dict[str, object]], ...] = (
+        ("source", dict(context.desired.sources), dict(context.stored.sources)),
+        ("destination", dict(context.desired.destinations), dict(context.stored.destinations)),
+    )
+    found = {}
+    for kind, _, stored in kinds:
+        declared = context.desired.sources if kind == "source" else context.desired.destinations
+        before = context.stored.sources if kind == "source" else context.stored.destinations
+        for name, endpoint in declared.items():
+            if name in stored:
+                address = Address(kind, name)
+                found[address] = verdict_of(context, address, before[name], show_endpoint(endpoint))
+    return found
+
+
+def summarise(actions: Sequence[Action]) -> Summary:
+    """Count the actions. A rebuild counts once; `remove` keeps data, `destroy` loses it."""
+    counts = dict.fromkeys(Summary.model_fields, 0)
+    for action in actions:
+        match action:
+            case Create():
+                counts["add"] += 1
+            case Update():
+                counts["change"] += 1
+            case Rebuild():
+                counts["rebuild"] += 1
+            case Remove():
+                counts["destroy" if action.erase else "remove"] += 1
+            case _:
+                pass
+    return Summary(**counts)
+
+
+def affected_places(plan: Plan, stored: Stored, desired: Desired) -> dict[str, set[TablePlace]]:
+    """Return the tables, by destination, whose metadata would tell what the plan costs and whether it fits."""
+    found: dict[str, set[TablePlace]] = {}
+
+    def add(destination: str, place: TablePlace) -> None:
+        found.setdefault(destination, set()).add(place)
+
+    for action in plan.changes:
+        if action.address.kind != "stream":
+            continue
+        job = desired.jobs.get(action.address.name)
+        before = stored.jobs.get(action.address.name)
+        old = str(before.spec.get("destination")) if before else ""
+        match action:
+            case Create() | Update():
+                if job:
+                    add(job.destination, _place(action.after))
+            case Rebuild():
+                add(old, action.old)
+                if job:
+                    add(job.destination, action.new)
+            case Remove():
+                if action.old:
+                    add(old, action.old)
+            case _:
+                pass
+    return found
+
+
+def _place(spec: dict[str, object]) -> TablePlace:
+    return TablePlace(database=str(spec["destination_database"]), table=str(spec["destination_table"]))

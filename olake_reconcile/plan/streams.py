@@ -1,0 +1,269 @@
+"""One stream: create, keep, update in place, rebuild, remove (design §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from olake_reconcile.model.codec import place_of, read_stream
+from olake_reconcile.model.fingerprint import fingerprint
+from olake_reconcile.model.job import Job
+from olake_reconcile.model.names import Address, StreamId
+from olake_reconcile.model.stored import MODEL_VERSION, StoredJob, StoredStream, StreamPhase
+from olake_reconcile.model.stream import Stream, SyncMode, canonical_stream, show_stream
+from olake_reconcile.model.table import TableFacts, TablePlace
+from olake_reconcile.plan.actions import (
+    Action,
+    Block,
+    Consent,
+    Create,
+    Impact,
+    Keep,
+    Rebuild,
+    Remove,
+    SettingChange,
+    Update,
+)
+from olake_reconcile.plan.context import Context
+from olake_reconcile.plan.diff import differing_settings, leaves
+from olake_reconcile.plan.effects import JOB_EFFECTS, STREAM_EFFECTS, Effect, Reason, stream_reason
+
+
+def stream_action(
+    context: Context, job: Job, stored_job: StoredJob | None, stream: Stream, job_reasons: tuple[Reason, ...]
+) -> Action:
+    """Decide what happens to a declared stream. `job_reasons` are those that rebuild every stream of the job."""
+    address = Address.of_stream(job.name, stream.id)
+    stored = stored_job.streams.get(stream.id) if stored_job else None
+    after = show_stream(stream)
+    place = context.desired.origins.place(address)
+    if stored is None or stored_job is None:
+        return Create(
+            address=address,
+            after=after,
+            place=place,
+            blocked=_taken(context, job.destination, place_of(stream), None),
+            notes=_size_note(context, job, stream.id),
+        )
+    removed = stored.phase is StreamPhase.REMOVED
+    calm = not removed and stored.phase is not StreamPhase.NEEDS_RESYNC and not job_reasons
+    if calm and _same(stored, stream):
+        return Keep(address=address, after=after, serial=stored_job.serial, place=place)
+    changes = _changes(context, address, stored, stream)
+    reasons = _reasons(stored, stream, changes, job_reasons)
+    if not reasons or not stored.phase.has_data:
+        return Update(
+            address=address,
+            before=stored.spec,
+            after=after,
+            changes=changes
+            if stored.phase.has_data
+            else tuple(c.model_copy(update={"forces": False}) for c in changes),
+            unchanged=_unchanged(stored.spec, after),
+            serial=stored_job.serial,
+            place=place,
+            notes=_in_place_notes(changes, stored),
+            blocked=_moved_onto(context, job.destination, stored, stream),
+        )
+    return _rebuild(context, job, stored_job, stored, stream, changes, reasons)
+
+
+def _same(stored: StoredStream, stream: Stream) -> bool:
+    if stored.model_version == MODEL_VERSION:
+        return stored.fingerprint == fingerprint(canonical_stream(stream))
+    return canonical_stream(read_stream(stored.id, stored.spec)) == canonical_stream(stream)
+
+
+def _changes(
+    context: Context, address: Address, stored: StoredStream, stream: Stream
+) -> tuple[SettingChange, ...]:
+    old = read_stream(stored.id, stored.spec)
+    before, after = show_stream(old), show_stream(stream)
+    incremental = stream.sync_mode is SyncMode.INCREMENTAL
+    found = []
+    for setting in differing_settings(canonical_stream(old), canonical_stream(stream)):
+        forces = stream_reason(setting, incremental=incremental) is not None
+        found += [
+            SettingChange(
+                setting=path,
+                before=b,
+                after=a,
+                forces=forces,
+                note=_change_note(setting, stream, forces=forces),
+                place=context.desired.origins.place(address, setting),
+            )
+            for path, b, a in leaves(setting, before.get(setting), after.get(setting))
+        ]
+    return tuple(found)
+
+
+def _change_note(setting: str, stream: Stream, *, forces: bool) -> str:
+    if STREAM_EFFECTS[setting] is Effect.REBUILD_IF_INCREMENTAL and not forces:
+        return f"not used by {stream.sync_mode.value}"
+    if setting == "columns" and stream.sync_mode is not SyncMode.FULL_REFRESH:
+        return "older rows stay NULL in a new column, and keep the values of an excluded one"
+    return ""
+
+
+def _reasons(
+    stored: StoredStream,
+    stream: Stream,
+    changes: tuple[SettingChange, ...],
+    job_reasons: tuple[Reason, ...],
+) -> tuple[Reason, ...]:
+    found: list[Reason] = []
+    if stored.phase is StreamPhase.REMOVED:
+        found.append(Reason.REENABLED)
+    if stored.phase is StreamPhase.NEEDS_RESYNC:
+        found.append(Reason.NEEDS_RESYNC)
+    found += job_reasons
+    incremental = stream.sync_mode is SyncMode.INCREMENTAL
+    for change in changes:
+        reason = stream_reason(change.setting.split(".")[0], incremental=incremental)
+        if reason is not None:
+            found.append(reason)
+    return tuple(dict.fromkeys(found))
+
+
+def _unchanged(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
+    return sum(k in before and before[k] == v for k, v in after.items())
+
+
+def _in_place_notes(changes: tuple[SettingChange, ...], stored: StoredStream) -> tuple[str, ...]:
+    if not stored.phase.has_data and any(c.forces for c in changes):
+        return ("never synced: there is nothing to clear",)
+    return ()
+
+
+def _rebuild(
+    context: Context,
+    job: Job,
+    stored_job: StoredJob,
+    stored: StoredStream,
+    stream: Stream,
+    changes: tuple[SettingChange, ...],
+    reasons: tuple[Reason, ...],
+) -> Rebuild:
+    address = Address.of_stream(job.name, stream.id)
+    old, new = stored.place, place_of(stream)
+    left = Reason.DESTINATION_IDENTITY in reasons
+    blocked: tuple[Block, ...] = ()
+    if left or old != new:
+        blocked = _taken(context, job.destination, new, stored.uid)
+    destination = str(stored_job.spec.get("destination"))
+    notes = (f"table {old} at the old destination is left as it is",) if left else ()
+    return Rebuild(
+        address=address,
+        before=stored.spec,
+        after=show_stream(stream),
+        old=old,
+        new=new,
+        leaves_old=left,
+        changes=changes,
+        reasons=reasons,
+        unchanged=_unchanged(stored.spec, show_stream(stream)),
+        notes=notes,
+        impact=impact(context, destination, stored),
+        consent=_rebuild_consent(stored, stream, reasons),
+        blocked=(*blocked, *_not_runnable(job, stored_job)),
+        serial=stored_job.serial,
+        place=context.desired.origins.place(address),
+    )
+
+
+def _rebuild_consent(stored: StoredStream, stream: Stream, reasons: tuple[Reason, ...]) -> Consent:
+    # Taking a protection away counts for later plans only: the stored one still holds now.
+    protected = stream.protect.rebuild or bool(stored.spec.get("protect", {}).get("rebuild"))
+    moved = Reason.SOURCE_IDENTITY in reasons or Reason.DESTINATION_IDENTITY in reasons
+    return Consent.GUARDED if protected or moved else Consent.DESTRUCTIVE
+
+
+def _not_runnable(job: Job, stored_job: StoredJob) -> tuple[Block, ...]:
+    if stored_job.hold is not None:
+        why = f" ({stored_job.hold.why})" if stored_job.hold.why else ""
+        return (
+            Block(
+                code="job-held",
+                message=f"{job.name} is held by {stored_job.hold.who}{why}, and a held job clears nothing",
+                remedy=f"olake-reconcile resume {job.name}",
+            ),
+        )
+    if not stored_job.active and not job.active:
+        return (
+            Block(
+                code="job-inactive",
+                message=f"{job.name} is inactive, and an inactive job clears nothing",
+                remedy=f"Set `active: true` in job {job.name}; the same apply may do both.",
+            ),
+        )
+    return ()
+
+
+def _taken(
+    context: Context, destination: str, place: TablePlace, stream_uid: str | None
+) -> tuple[Block, ...]:
+    """Block when a table that is not this stream's stands where a new one is to be built."""
+    status = context.observed.tables.get((destination, place))
+    if not isinstance(status, TableFacts):
+        return ()
+    owner = status.owner
+    if owner is not None and owner.project == context.desired.project.uid and owner.stream == stream_uid:
+        return ()
+    whose = f"it belongs to job {owner.job} of project {owner.project}" if owner else "it is not ours"
+    return (
+        Block(
+            code="table-exists",
+            message=f"table {place} exists in destination.{destination} and {whose}: it would be overwritten",
+            remedy="Choose another destination_table, or drop the table.",
+        ),
+    )
+
+
+def _moved_onto(
+    context: Context, destination: str, stored: StoredStream, stream: Stream
+) -> tuple[Block, ...]:
+    new = place_of(stream)
+    return _taken(context, destination, new, stored.uid) if new != stored.place else ()
+
+
+def removed_stream(context: Context, stored_job: StoredJob, stored: StoredStream) -> Remove:
+    """Decide what happens to a stored stream that the files no longer have."""
+    erase = stored.spec.get("on_remove") == "clear" and stored.phase.has_data
+    protected = bool(stored.spec.get("protect", {}).get("delete"))
+    consent = Consent.GUARDED if protected else Consent.DESTRUCTIVE if erase else Consent.SAFE
+    notes = () if erase or not stored.phase.has_data else (f"table {stored.place} is kept",)
+    return Remove(
+        address=Address.of_stream(stored_job.name, stored.id),
+        before=stored.spec,
+        old=stored.place,
+        erase=erase,
+        reasons=(Reason.NOT_IN_CONFIG,),
+        notes=notes,
+        impact=impact(context, str(stored_job.spec.get("destination")), stored),
+        consent=consent,
+        serial=stored_job.serial,
+    )
+
+
+def impact(context: Context, destination: str, stored: StoredStream) -> Impact:
+    """Return what a clear of the stream's table costs, from the destination's metadata and the last load."""
+    status = context.observed.tables.get((destination, stored.place))
+    rows = size = None
+    if isinstance(status, TableFacts):
+        rows, size = status.rows, status.bytes
+    load = stored.last_load
+    rate = int(load.rows / load.seconds) if load and load.rows and load.seconds > 0 else None
+    seconds = max(1, round(rows / rate)) if rows is not None and rate else None
+    return Impact(rows=rows, bytes=size, seconds=seconds, rate=rate)
+
+
+def _size_note(context: Context, job: Job, stream: StreamId) -> tuple[str, ...]:
+    seen = context.observed.streams.get((job.source, stream))
+    if seen is None or seen.rows is None:
+        return ()
+    return (f"about {seen.rows:,} rows to load",)
+
+
+def rebuilds_every_stream(setting: str) -> bool:
+    """Whether a change of a job's setting concerns the tables of all its streams."""
+    return JOB_EFFECTS[setting] in (Effect.ENDPOINT, Effect.REBUILD)
