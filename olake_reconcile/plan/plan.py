@@ -5,15 +5,15 @@ Pure: equal inputs give equal plans, byte for byte, whatever the order of files,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.desired import Desired
-from olake_reconcile.model.endpoint import show_endpoint
+from olake_reconcile.model.endpoint import Endpoint, show_endpoint
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.observed import Observed
-from olake_reconcile.model.stored import Stored
+from olake_reconcile.model.stored import Stored, StoredEndpoint
 from olake_reconcile.model.table import TablePlace
 from olake_reconcile.plan.actions import Action, Create, Rebuild, Remove, Update, is_change, is_clear
 from olake_reconcile.plan.consent import with_consent
@@ -98,18 +98,16 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
 
 
 def _verdicts(context: Context) -> dict[Address, Verdict]:
-    kinds: tuple[tuple[Kind, dict[str, object], dict[str, object]], ...] = (
-        ("source", dict(context.desired.sources), dict(context.stored.sources)),
-        ("destination", dict(context.desired.destinations), dict(context.stored.destinations)),
+    desired, stored = context.desired, context.stored
+    sides: tuple[tuple[Kind, Mapping[str, Endpoint], Mapping[str, StoredEndpoint]], ...] = (
+        ("source", desired.sources, stored.sources),
+        ("destination", desired.destinations, stored.destinations),
     )
     found = {}
-    for kind, _, stored in kinds:
-        declared = context.desired.sources if kind == "source" else context.desired.destinations
-        before = context.stored.sources if kind == "source" else context.stored.destinations
-        for name, endpoint in declared.items():
-            if name in stored:
-                address = Address(kind, name)
-                found[address] = verdict_of(context, address, before[name], show_endpoint(endpoint))
+    for kind, declared, before in sides:
+        for name in declared.keys() & before.keys():
+            address = Address(kind, name)
+            found[address] = verdict_of(context, address, before[name], show_endpoint(declared[name]))
     return found
 
 

@@ -1,0 +1,100 @@
+"""The catalogues of the last discoveries, cached in `.olake/cache`: disposable, never state (design §3)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from olake_reconcile.diagnostics import Diagnostic, Severity
+from olake_reconcile.errors import ReconcileError
+from olake_reconcile.model.base import Model
+from olake_reconcile.model.catalogue import Catalogue
+from olake_reconcile.model.endpoint import Source, show_endpoint
+from olake_reconcile.model.fingerprint import fingerprint
+from olake_reconcile.reconcile.endpoints import open_source
+from olake_reconcile.reconcile.services import Services
+
+PARALLEL_DISCOVERIES = 8
+
+
+class Cached(Model):
+    """A catalogue with when it was fetched, and from which settings of its source."""
+
+    fetched: datetime
+    source: str  # fingerprint of the source's settings
+    catalogue: Catalogue
+
+
+def cached_catalogues(folder: Path) -> dict[str, Cached]:
+    """Return every readable catalogue in the cache, by source; a damaged one counts as absent."""
+    found = {}
+    for path in sorted(folder.glob("catalogue-*.json")):
+        try:
+            found[path.stem.removeprefix("catalogue-")] = Cached.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            continue
+    return found
+
+
+def discover(services: Services, source: Source) -> Catalogue:
+    """Ask the source for its catalogue and cache it. Raises `Unreachable`, `UnsetReference`."""
+    catalogue = services.engine.discover(open_source(source, services.secrets))
+    cached = Cached(
+        fetched=services.clock.now(), source=fingerprint(show_endpoint(source)), catalogue=catalogue
+    )
+    _replace_file(services.cache / f"catalogue-{source.name}.json", cached.model_dump_json().encode())
+    return catalogue
+
+
+def refresh(services: Services, sources: Iterable[Source], max_age: int) -> list[Diagnostic]:
+    """Discover anew, in parallel, each source whose catalogue is older than `max_age` seconds.
+
+    A source that does not answer keeps its cached catalogue, and is a warning.
+    """
+    cached = cached_catalogues(services.cache)
+    stale = [s for s in sources if not _is_fresh(cached.get(s.name), s, services.clock.now(), max_age)]
+    if not stale:
+        return []
+    with ThreadPoolExecutor(min(PARALLEL_DISCOVERIES, len(stale))) as pool:
+        warnings = pool.map(lambda source: _try(services, source, source.name in cached), stale)
+        return [w for w in warnings if w is not None]
+
+
+def _is_fresh(cached: Cached | None, source: Source, now: datetime, max_age: int) -> bool:
+    return (
+        cached is not None
+        and cached.source == fingerprint(show_endpoint(source))
+        and timedelta() <= now - cached.fetched <= timedelta(seconds=max_age)
+    )
+
+
+def _try(services: Services, source: Source, has_cache: bool) -> Diagnostic | None:
+    try:
+        discover(services, source)
+    except ReconcileError as error:
+        fallback = "its cached catalogue is used" if has_cache else "its streams were not checked"
+        return Diagnostic(
+            Severity.WARNING,
+            "source-unreachable",
+            services.secrets.redact(f"source.{source.name}: {error.summary}; {fallback}"),
+        )
+    return None
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: a reader sees the old content or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

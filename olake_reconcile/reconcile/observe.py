@@ -1,0 +1,143 @@
+"""Looking: values behind references, what servers say they are, what tables hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from olake_reconcile.diagnostics import Diagnostic, Severity
+from olake_reconcile.errors import ReconcileError
+from olake_reconcile.model.catalogue import SourceStream
+from olake_reconcile.model.codec import read_destination
+from olake_reconcile.model.desired import Desired
+from olake_reconcile.model.endpoint import Destination
+from olake_reconcile.model.names import Address, StreamId
+from olake_reconcile.model.observed import Observed, ValueState
+from olake_reconcile.model.run import RunStatus
+from olake_reconcile.model.stored import Stored
+from olake_reconcile.model.table import TablePlace, TableStatus, TableUnknown
+from olake_reconcile.plan.options import Options
+from olake_reconcile.plan.plan import Plan, affected_places, build_plan
+from olake_reconcile.reconcile.catalogues import Cached
+from olake_reconcile.reconcile.endpoints import open_destination, value_states
+from olake_reconcile.reconcile.services import Services
+from olake_reconcile.secrets import UnsetReference
+
+
+def make_plan(
+    services: Services,
+    desired: Desired,
+    catalogues: Mapping[str, Cached],
+    options: Options,
+    *,
+    connect: bool,
+) -> tuple[Plan, list[Diagnostic]]:
+    """Read what is stored, look at what it concerns, and return the plan with warnings found on the way.
+
+    With `connect` false nothing is connected to, and what the destination would tell is unknown.
+    """
+    stored = services.store.read()
+    observed = _observe(services, desired, stored, catalogues)
+    if not connect:
+        return build_plan(desired, stored, observed, options), list(observed.warnings)
+    identities, warnings = _destination_identities(services, desired)
+    observed = replace(
+        observed,
+        identities={**observed.identities, **identities},
+        warnings=(*observed.warnings, *warnings),
+    )
+    # Only what the plan concerns is looked at: a workspace may have 20,000 tables.
+    first = build_plan(desired, stored, observed, options)
+    tables, more = _tables(services, desired, stored, affected_places(first, stored, desired))
+    observed = replace(observed, tables=tables)
+    return build_plan(desired, stored, observed, options), [*observed.warnings, *more]
+
+
+def _observe(
+    services: Services, desired: Desired, stored: Stored, catalogues: Mapping[str, Cached]
+) -> Observed:
+    streams: dict[tuple[str, StreamId], SourceStream] = {}
+    identities: dict[Address, str] = {}
+    for name, cached in catalogues.items():
+        if name in desired.sources:
+            identities[Address("source", name)] = cached.catalogue.identity
+            streams.update({(name, i): s for i, s in cached.catalogue.streams.items()})
+    running = frozenset(r.job for r in services.store.runs(limit=1000) if r.status is RunStatus.RUNNING)
+    values, warnings = _values(services, desired, stored)
+    return Observed(
+        values=values, identities=identities, streams=streams, running=running, warnings=tuple(warnings)
+    )
+
+
+def _values(
+    services: Services, desired: Desired, stored: Stored
+) -> tuple[dict[Address, Mapping[str, ValueState]], list[Diagnostic]]:
+    key = services.store.key()
+    found: dict[Address, Mapping[str, ValueState]] = {}
+    warnings = []
+    for kind, declared, before in (
+        ("source", desired.sources, stored.sources),
+        ("destination", desired.destinations, stored.destinations),
+    ):
+        for name, endpoint in declared.items():
+            if key is None or name not in before:
+                continue
+            address = Address("source" if kind == "source" else "destination", name)
+            states = value_states(endpoint, before[name].values, services.secrets, key)
+            found[address] = states
+            unknown = sorted(p for p, s in states.items() if s is ValueState.UNKNOWN)
+            if unknown:
+                warnings.append(
+                    Diagnostic(
+                        Severity.WARNING,
+                        "value-unknown",
+                        f"{address}: {', '.join(unknown)} (unknown, not compared): not set here",
+                    )
+                )
+    return found, warnings
+
+
+def _destination_identities(
+    services: Services, desired: Desired
+) -> tuple[dict[Address, str], list[Diagnostic]]:
+    found, warnings = {}, []
+    for name, destination in sorted(desired.destinations.items()):
+        try:
+            opened = open_destination(destination, services.secrets, services.root)
+            found[Address("destination", name)] = services.engine.check_destination(opened).identity
+        except UnsetReference:
+            continue
+        except ReconcileError as error:
+            text = services.secrets.redact(f"destination.{name}: {error.summary}")
+            warnings.append(Diagnostic(Severity.WARNING, "destination-unreachable", text))
+    return found, warnings
+
+
+def _tables(
+    services: Services, desired: Desired, stored: Stored, places: Mapping[str, set[TablePlace]]
+) -> tuple[dict[tuple[str, TablePlace], TableStatus], list[Diagnostic]]:
+    found: dict[tuple[str, TablePlace], TableStatus] = {}
+    warnings: list[Diagnostic] = []
+    for name, wanted in sorted(places.items()):
+        destination = _destination(desired, stored, name)
+        if destination is None:
+            continue
+        try:
+            opened = open_destination(destination, services.secrets, services.root)
+            ordered = sorted(wanted, key=str)
+            statuses = services.engine.observe(opened, ordered)
+        except ReconcileError:
+            continue  # already a warning: its identity could not be asked either
+        for place, status in statuses.items():
+            found[name, place] = status
+            if isinstance(status, TableUnknown):
+                text = services.secrets.redact(f"table {place} in destination.{name}: {status.reason}")
+                warnings.append(Diagnostic(Severity.WARNING, "table-unknown", text))
+    return found, warnings
+
+
+def _destination(desired: Desired, stored: Stored, name: str) -> Destination | None:
+    if name in desired.destinations:
+        return desired.destinations[name]
+    before = stored.destinations.get(name)
+    return read_destination(name, before.spec) if before else None

@@ -1,0 +1,114 @@
+"""What a run's events mean for the state: outcomes, stream phases, the log."""
+
+from __future__ import annotations
+
+import threading
+
+from olake_reconcile.model.event import (
+    Event,
+    Level,
+    Logged,
+    Progress,
+    StreamCancelled,
+    StreamCommitted,
+    StreamFailed,
+    StreamStarted,
+)
+from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.run import Run, RunStatus, StreamOutcome
+from olake_reconcile.model.stored import LastLoad, StoredJob, StreamPhase
+from olake_reconcile.reconcile.leases import HeldLease
+from olake_reconcile.reconcile.runlog import RunLog
+from olake_reconcile.reconcile.services import Services
+
+
+class RunProgress:
+    """Takes a run's events, from any thread. The destination has committed before the state is told."""
+
+    def __init__(self, services: Services, job: StoredJob, run: Run, lease: HeldLease, log: RunLog) -> None:
+        self._services = services
+        self._job = job
+        self._run = run
+        self._lease = lease
+        self._log = log
+        self._lock = threading.Lock()
+        self._outcomes: dict[StreamId, StreamOutcome] = {}
+
+    def any(self, status: RunStatus) -> bool:
+        """Whether a stream ended so."""
+        return any(o.status is status for o in self._outcomes.values())
+
+    def take(self, event: Event) -> None:
+        """Store and log what the event tells."""
+        with self._lock:
+            match event:
+                case Logged():
+                    stream = str(event.stream) if event.stream else None
+                    self._log.write(event.level, "engine", event.message, stream=stream)
+                case StreamStarted():
+                    self._started(event)
+                case Progress():
+                    pass  # shown, not stored: a stream's outcome has the totals
+                case StreamCommitted():
+                    self._committed(event)
+                case StreamFailed():
+                    self._failed(event)
+                case StreamCancelled():
+                    self._write(Level.WARNING, "stream_cancelled", event.stream, "stopped before its commit")
+                    self._save(StreamOutcome(stream=event.stream, status=RunStatus.CANCELED))
+
+    def _started(self, event: StreamStarted) -> None:
+        estimate = f", about {event.rows:,} rows" if event.rows is not None else ""
+        chunks = "1 chunk" if event.chunks == 1 else f"{event.chunks} chunks"
+        self._write(Level.INFO, "stream_started", event.stream, f"loading {chunks}{estimate}")
+        self._save(StreamOutcome(stream=event.stream, status=RunStatus.RUNNING))
+
+    def _committed(self, event: StreamCommitted) -> None:
+        stream = self._job.streams[event.stream]
+        load = LastLoad(rows=event.rows, bytes=event.bytes, seconds=event.seconds)
+        self._services.store.save_progress(
+            self._job.name,
+            event.stream,
+            generation=stream.generation,
+            phase=StreamPhase.LIVE,
+            position=event.position,
+            last_load=load,
+            fence=self._lease.lease,
+        )
+        for policy in event.policies:
+            text = f"{policy.column}: {policy.count:,} values did not fit ({policy.kind}): {policy.policy}"
+            self._write(Level.WARNING, "policy_applied", event.stream, text)
+        text = f"committed {event.rows:,} rows, {event.bytes:,} bytes in {event.files} files, {event.seconds:.1f} s"
+        self._write(Level.INFO, "stream_committed", event.stream, text)
+        self._save(
+            StreamOutcome(
+                stream=event.stream,
+                status=RunStatus.COMPLETED,
+                rows=event.rows,
+                bytes=event.bytes,
+                seconds=event.seconds,
+                position_from=stream.position,
+                position_to=event.position,
+                policies=event.policies,
+            )
+        )
+
+    def _failed(self, event: StreamFailed) -> None:
+        parts = (event.summary, event.why, event.remedy)
+        text = self._services.secrets.redact("\n".join(p for p in parts if p))
+        self._write(Level.ERROR, "stream_failed", event.stream, text)
+        self._save(StreamOutcome(stream=event.stream, status=RunStatus.FAILED, error=text))
+
+    def end(self, status: RunStatus, error: str) -> Run:
+        """Close the run; whoever named a final status first has named it."""
+        run = self._services.store.end_run(self._run.id, status, self._services.clock.now(), error)
+        level = Level.INFO if run.status is RunStatus.COMPLETED else Level.ERROR
+        self._log.write(level, "run_ended", f"{self._job.name}: {run.status.value}, {run.rows:,} rows")
+        return run
+
+    def _save(self, outcome: StreamOutcome) -> None:
+        self._outcomes[outcome.stream] = outcome
+        self._services.store.save_outcome(self._run.id, outcome)
+
+    def _write(self, level: Level, action: str, stream: StreamId, message: str) -> None:
+        self._log.write(level, action, message, stream=str(stream))

@@ -1,0 +1,207 @@
+"""Running a job with its stored settings, under its lease (design §7)."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from olake_reconcile.engine.base import OpenDestination, OpenSource, StreamTask, SyncRequest
+from olake_reconcile.errors import Blocked, ReconcileError
+from olake_reconcile.model.codec import read_destination, read_job, read_source, read_stream
+from olake_reconcile.model.event import Event, Level
+from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
+from olake_reconcile.model.schedule import next_due
+from olake_reconcile.model.stored import Stored, StoredJob, StoredStream, StreamPhase
+from olake_reconcile.model.table import Owner
+from olake_reconcile.reconcile.apply import recover, unfinished
+from olake_reconcile.reconcile.endpoints import open_destination, open_source
+from olake_reconcile.reconcile.ids import run_id
+from olake_reconcile.reconcile.leases import HeldLease, held
+from olake_reconcile.reconcile.progress import RunProgress
+from olake_reconcile.reconcile.runlog import RunLog
+from olake_reconcile.reconcile.services import Services
+from olake_reconcile.state.base import APPLY_LOCK
+
+OnEvent = Callable[[Event], None]
+
+_SYNCED = frozenset(StreamPhase) - {StreamPhase.REMOVED, StreamPhase.HELD, StreamPhase.QUARANTINED}
+
+
+def sync_job(
+    services: Services,
+    project: str,
+    name: str,
+    trigger: Trigger,
+    on_event: OnEvent,
+    stop: Callable[[], bool],
+    *,
+    lock_timeout: float = 0,
+) -> Run:
+    """Run the job now with its stored settings; return the run as it ended.
+
+    Raises `Locked` when it runs already, `Blocked` when it is paused, `ReconcileError` when it is unknown.
+    """
+    services.store.create()
+    finish_applies(services)
+    with held(services, f"job:{name}", "sync", wait=lock_timeout) as lease:
+        stored = services.store.read()
+        job = runnable_job(stored, name)
+        _mark_lost_runs(services, name)
+        run = Run(
+            id=run_id(services.clock.now()),
+            job=name,
+            type=RunType.SYNC,
+            trigger=trigger,
+            status=RunStatus.RUNNING,
+            started=services.clock.now(),
+            holder=services.holder,
+        )
+        services.store.begin_run(run)
+        try:
+            return _run(services, project, stored, job, run, lease, on_event, stop)
+        finally:
+            _plan_next(services, name)
+
+
+def finish_applies(services: Services) -> None:
+    """Roll forward what a killed apply left half done: nothing may sync in between."""
+    if unfinished(services):
+        with held(services, APPLY_LOCK, "finish an interrupted apply") as lock:
+            recover(services, lock, lambda step: None)
+
+
+def runnable_job(stored: Stored, name: str) -> StoredJob:
+    """Return the job if it may run. Raises `ReconcileError` or `Blocked`."""
+    job = stored.jobs.get(name)
+    if job is None:
+        known = ", ".join(sorted(stored.jobs)) or "none yet"
+        raise ReconcileError(
+            f"no job called '{name}' was applied (applied are: {known})",
+            remedy="Run `olake-reconcile apply` first, or check the name.",
+        )
+    if job.hold is not None:
+        raise Blocked(f"{name} is held by {job.hold.who}", remedy=f"olake-reconcile resume {name}")
+    if not job.active:
+        raise Blocked(
+            f"{name} is paused: its file says `active: false`",
+            remedy=f"Set `active: true` in job {name} and run `olake-reconcile apply`.",
+        )
+    return job
+
+
+def _mark_lost_runs(services: Services, name: str) -> None:
+    """We hold the lease, so a run that is still marked as running has died."""
+    for run in services.store.runs(name):
+        if run.status is RunStatus.RUNNING and run.type is RunType.SYNC:
+            services.store.end_run(run.id, RunStatus.FAILED, services.clock.now(), "lost: its process died")
+
+
+def _run(
+    services: Services,
+    project: str,
+    stored: Stored,
+    job: StoredJob,
+    run: Run,
+    lease: HeldLease,
+    on_event: OnEvent,
+    stop: Callable[[], bool],
+) -> Run:
+    with RunLog(services, run.id) as log, _Scratch() as scratch:
+        log.write(Level.INFO, "run_started", f"{job.name}: sync started by {run.trigger.value}", job=job.name)
+        record = RunProgress(services, job, run, lease, log)
+
+        def cancelled() -> bool:
+            return stop() or lease.lost.is_set() or services.store.cancel_requested(run.id)
+
+        def emit(event: Event) -> None:
+            record.take(event)
+            on_event(event)
+
+        error = ""
+        try:
+            request = _request(services, project, stored, job, run, scratch)
+            services.engine.sync(request, emit, cancelled)
+        except ReconcileError as failure:
+            error = services.secrets.redact(str(failure))
+            log.write(Level.ERROR, "run_failed", error)
+        except BaseException as failure:
+            # Ctrl-C, or a bug: the record must not say "running" for ever. It is raised on.
+            record.end(RunStatus.FAILED, f"stopped by {type(failure).__name__}")
+            raise
+        return record.end(_status(record, error, stop=stop() or lease.lost.is_set()), error)
+
+
+def _status(record: RunProgress, error: str, *, stop: bool) -> RunStatus:
+    if error or record.any(RunStatus.FAILED):
+        return RunStatus.FAILED
+    if stop or record.any(RunStatus.CANCELED):
+        return RunStatus.CANCELED if record.any(RunStatus.CANCELED) else RunStatus.COMPLETED
+    return RunStatus.COMPLETED
+
+
+def _request(
+    services: Services, project: str, stored: Stored, job: StoredJob, run: Run, scratch: Path
+) -> SyncRequest:
+    source, destination = open_endpoints(services, stored, job)
+    tasks = tuple(
+        _task(services, project, job, stream)
+        for _, stream in sorted(job.streams.items())
+        if stream.phase in _SYNCED
+    )
+    return SyncRequest(
+        run_id=run.id,
+        source=source,
+        destination=destination,
+        tasks=tasks,
+        threads=source.config.max_threads,
+        scratch=scratch,
+    )
+
+
+def open_endpoints(services: Services, stored: Stored, job: StoredJob) -> tuple[OpenSource, OpenDestination]:
+    """Return the job's endpoints, as applied, with their references resolved."""
+    settings = read_job(job.name, job.spec)
+    source = read_source(settings.source, stored.sources[settings.source].spec)
+    destination = read_destination(settings.destination, stored.destinations[settings.destination].spec)
+    return (
+        open_source(source, services.secrets),
+        open_destination(destination, services.secrets, services.root),
+    )
+
+
+def _task(services: Services, project: str, job: StoredJob, stream: StoredStream) -> StreamTask:
+    owner = Owner(
+        project=project,
+        environment=services.environment,
+        job=job.name,
+        stream=stream.uid,
+        generation=stream.generation,
+    )
+    settings = read_stream(stream.id, stream.spec)
+    return StreamTask(stream=settings, place=stream.place, owner=owner, position=stream.position)
+
+
+def _plan_next(services: Services, name: str) -> None:
+    """Missed runs coalesce: the next due time is counted from now, not from the last one."""
+    stored = services.store.read().jobs.get(name)
+    if stored is None:
+        return
+    job = read_job(name, stored.spec)
+    due = None
+    if job.schedule and job.active:
+        due = next_due(job.schedule, services.clock.now(), ZoneInfo(job.timezone))
+    services.store.set_due(name, due, "schedule" if due else "")
+
+
+class _Scratch:
+    """A folder for temporary files that goes with the run."""
+
+    def __enter__(self) -> Path:
+        self._path = Path(tempfile.mkdtemp(prefix="olake-reconcile-"))
+        return self._path
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._path, ignore_errors=True)
