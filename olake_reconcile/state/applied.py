@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 
 from olake_reconcile.errors import ReconcileError, StalePlan
 from olake_reconcile.model.names import StreamId
@@ -21,7 +21,6 @@ from olake_reconcile.state.tables import endpoints, holds, jobs, streams
 
 # What has a column or a table of its own is not in the record.
 _BESIDE_RECORD = {"streams", "due", "due_reason", "hold", "serial"}
-_STREAMS = TypeAdapter(list[StoredStream])
 _APPLIED = "applied"
 
 
@@ -32,7 +31,7 @@ class AppliedTables:
 
     def read(self) -> Stored:
         """Return everything that was applied, in one consistent view."""
-        with self._database.read() as connection:
+        with self._database.read() as connection, _uncollected():
             if connection is None:
                 return Stored()
             return Stored(
@@ -169,7 +168,7 @@ def _read_endpoints(connection: sa.Connection, kind: EndpointKind) -> dict[str, 
 
 def _read_jobs(connection: sa.Connection) -> dict[str, StoredJob]:
     held = {row.job: _hold(row) for row in connection.execute(sa.select(holds))}
-    by_job = dict(_read_streams(connection))
+    by_job = _read_streams(connection)
     return {
         row.name: StoredJob.model_validate_json(row.record).model_copy(
             update={
@@ -184,14 +183,25 @@ def _read_jobs(connection: sa.Connection) -> dict[str, StoredJob]:
     }
 
 
-def _read_streams(connection: sa.Connection) -> Iterator[tuple[str, dict[StreamId, StoredStream]]]:
+def _read_streams(connection: sa.Connection) -> dict[str, dict[StreamId, StoredStream]]:
     order = streams.c.job, streams.c.namespace, streams.c.name
-    rows = connection.execute(sa.select(streams.c.job, streams.c.record).order_by(*order)).all()
-    # One document for all: parsing 20,000 of them one by one takes twice as long.
-    parsed = _STREAMS.validate_json(f"[{','.join(row.record for row in rows)}]")
-    pairs: Iterable[tuple[str, StoredStream]] = zip((row.job for row in rows), parsed, strict=True)
-    for job, group in groupby(pairs, key=lambda pair: pair[0]):
-        yield job, {stream.id: stream for _, stream in group}
+    by_job: dict[str, dict[StreamId, StoredStream]] = {}
+    for job, record in connection.execute(sa.select(streams.c.job, streams.c.record).order_by(*order)):
+        stream = StoredStream.model_validate_json(record)
+        by_job.setdefault(job, {})[stream.id] = stream
+    return by_job
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pause garbage collection: with 20,000 new streams and no garbage it takes three times as long as reading."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
 
 
 def _hold(row: sa.Row[Any]) -> Hold:
