@@ -93,11 +93,11 @@ class AppliedTables:
 
     def set_due(self, job: str, due: datetime | None, reason: str, *, sooner: bool = False) -> None:
         """Set when the job runs next; with `sooner` only if that is earlier than what is stored."""
+        if (sooner and due is None) or not self._database.exists():
+            return
         change = jobs.update().where(jobs.c.name == job).values(due=due, due_reason=reason)
         if sooner:
             change = change.where(jobs.c.due.is_(None) | (jobs.c.due > due))
-        if (sooner and due is None) or not self._database.exists():
-            return
         with self._database.write() as connection:
             connection.execute(change)
 

@@ -40,6 +40,7 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._prepared = False
+        self._local = False
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection | None]:
@@ -48,7 +49,7 @@ class SqliteDatabase:
             if not self._path.exists():
                 yield None
                 return
-            refuse_network_folder(self._path)
+            self._refuse_network()
             with self._engine.connect() as connection, connection.begin():
                 yield connection if ready(connection) else None
 
@@ -67,13 +68,18 @@ class SqliteDatabase:
 
     def create(self) -> None:
         """Make the store, or bring it up to date. Done again, or by several at once, it changes nothing."""
-        refuse_network_folder(self._path.parent)
         with _between_forks, self._errors():
+            self._refuse_network()
             if not self._path.exists():
                 self._make()
         with self._writing(self._path) as connection:
             prepare(connection)
         self._prepared = True
+
+    def _refuse_network(self) -> None:
+        if not self._local:
+            refuse_network_folder(self._path.parent)
+            self._local = True
 
     def _make(self) -> None:
         """Build the store beside its place and put it there: a half-made one is never seen, whoever dies."""
@@ -88,7 +94,9 @@ class SqliteDatabase:
                 prepare(connection)
             with suppress(FileExistsError):  # another process was faster: its store is the store
                 os.link(draft, self._path)
+            # So that a power cut takes back neither the file's name nor its folder's.
             _sync_folder(self._path.parent)
+            _sync_folder(self._path.parent.parent)
         finally:
             for left in (draft, Path(f"{draft}-wal"), Path(f"{draft}-shm")):
                 left.unlink(missing_ok=True)
@@ -117,7 +125,9 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise self._translated(error) from error
         except OSError as error:
-            raise StateUnusable(f"The state store {self._path}: {error.strerror or error}") from error
+            raise StateUnusable(
+                f"The state store {self._path} cannot be opened or made: {error.strerror or error}"
+            ) from error
         except ValueError as error:  # pydantic's included: a record that is not what its model writes
             raise self._damaged(error) from error
 

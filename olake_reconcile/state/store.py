@@ -43,4 +43,6 @@ def _sqlite_path(url: str, workspace: Path) -> Path:
         raise ReconcileError(
             f"`state` in olake.yaml names no file: {parsed.render_as_string()}", remedy=example
         )
+    if parsed.query:
+        raise ReconcileError("`state` in olake.yaml has options, and SQLite takes none", remedy=example)
     return workspace.absolute() / parsed.database
