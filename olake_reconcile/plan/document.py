@@ -44,7 +44,7 @@ def plan_document(plan: Plan, diagnostics: Sequence[Diagnostic] = ()) -> dict[st
         "resource_changes": [_resource_change(a) for a in plan.actions],
         "drift": [],
         "unmanaged": [u.model_dump() for u in plan.unmanaged],
-        "diagnostics": [_diagnostic(d) for d in diagnostics],
+        "diagnostics": [diagnostic_document(d) for d in diagnostics],
     }
 
 
@@ -110,7 +110,8 @@ def _verbs(action: Action) -> list[str]:
             return ["no-op"]
 
 
-def _diagnostic(diagnostic: Diagnostic) -> dict[str, Any]:
+def diagnostic_document(diagnostic: Diagnostic) -> dict[str, Any]:
+    """Return a diagnostic as JSON."""
     place = diagnostic.place
     return {
         "severity": diagnostic.severity.value,

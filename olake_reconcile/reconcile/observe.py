@@ -141,3 +141,9 @@ def _destination(desired: Desired, stored: Stored, name: str) -> Destination | N
         return desired.destinations[name]
     before = stored.destinations.get(name)
     return read_destination(name, before.spec) if before else None
+
+
+def differs_from_files(services: Services, desired: Desired, job: str) -> bool:
+    """Whether the files of a stored job say something else than what was applied. Connects to nothing."""
+    plan = build_plan(desired, services.store.read(), Observed())
+    return any(a.address.name == job and a.address.kind in ("job", "stream") for a in plan.changes)

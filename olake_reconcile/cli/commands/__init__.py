@@ -1,0 +1,28 @@
+"""One module per group of commands; `COMMANDS` is what the program offers."""
+
+from __future__ import annotations
+
+import click
+
+from olake_reconcile.cli.commands.apply import apply
+from olake_reconcile.cli.commands.endpoints import check, discover
+from olake_reconcile.cli.commands.inspect import history, logs, status
+from olake_reconcile.cli.commands.loop import reconcile, run
+from olake_reconcile.cli.commands.plan import plan
+from olake_reconcile.cli.commands.sync import sync
+from olake_reconcile.cli.commands.validate import schema, validate
+
+COMMANDS: tuple[click.Command, ...] = (
+    validate,
+    schema,
+    check,
+    discover,
+    plan,
+    apply,
+    sync,
+    status,
+    history,
+    logs,
+    reconcile,
+    run,
+)

@@ -1,0 +1,114 @@
+"""`apply`: do what the plan says."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import click
+
+from olake_reconcile.cli.options import consent, lock_timeout, no_refresh
+from olake_reconcile.cli.planning import planned
+from olake_reconcile.cli.session import Session, is_terminal
+from olake_reconcile.errors import ExitCode, ReconcileError, StalePlan
+from olake_reconcile.model.journal import JournalStep, StepKind, StepStatus
+from olake_reconcile.plan.document import plan_hash
+from olake_reconcile.plan.options import Options
+from olake_reconcile.plan.plan import Plan, summarise
+
+
+@click.command()
+@click.option(
+    "--auto-approve", is_flag=True, help="Do not ask; guarded actions still need their own consent."
+)
+@click.option("--no-sync", is_flag=True, help="Leave rebuilt jobs to their schedule.")
+@no_refresh
+@consent
+@lock_timeout
+@click.pass_obj
+def apply(
+    session: Session,
+    auto_approve: bool,
+    no_sync: bool,
+    no_refresh: bool,
+    allow_rebuild: tuple[str, ...],
+    allow_delete: tuple[str, ...],
+    lock_timeout: float,
+) -> int:
+    """Show the plan, ask, and do it. Safe to kill at any moment: run it again and it goes on.
+
+    \b
+    Examples:
+      olake-reconcile apply
+      olake-reconcile apply --auto-approve --allow-rebuild daily_orders/public.orders
+    """
+    from olake_reconcile.cli.view_plan import render_plan
+    from olake_reconcile.reconcile.apply import apply_plan
+    from olake_reconcile.reconcile.runs import finish_applies
+
+    finish_applies(session.services)
+    options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete)
+    shown, warnings = planned(session, options, connect=not no_refresh)
+    session.warn(warnings)
+    click.echo(render_plan(shown))
+    if not shown.changes:
+        return ExitCode.OK
+    if not shown.is_blocked and not auto_approve:
+        _ask()
+
+    def make() -> Plan:
+        made, _ = planned(session, options, connect=not no_refresh)
+        if plan_hash(made) != plan_hash(shown):
+            raise StalePlan(
+                "what is deployed, or what the files say, changed since the plan was shown",
+                why="Nothing was applied.",
+                remedy="Run `olake-reconcile apply` again and read the new plan.",
+            )
+        return made
+
+    result = apply_plan(session.services, make, _show_step, sync=not no_sync, lock_timeout=lock_timeout)
+    session.warn(result.warnings)
+    _conclude(shown, sync=not no_sync)
+    return ExitCode.OK
+
+
+def _ask() -> None:
+    if not is_terminal():
+        line = shlex.join(["olake-reconcile", *sys.argv[1:], "--auto-approve"])
+        raise ReconcileError(
+            "there is no terminal to ask on",
+            why="Nothing was applied.",
+            remedy=f"Read the plan, then run: {line}",
+        )
+    answer = click.prompt("\nDo this? Only 'yes' is accepted", default="", show_default=False, err=True)
+    if answer != "yes":
+        raise ReconcileError("not applied: the answer was not 'yes'")
+
+
+_WORDS = {
+    StepKind.ENDPOINT_STORED: "storing",
+    StepKind.SCHEDULE_STOPPED: "stopping its schedule",
+    StepKind.RUN_CANCELLED: "cancelling the running sync",
+    StepKind.STREAM_CLEARED: "clearing the destination",
+    StepKind.SETTINGS_STORED: "storing the new settings",
+    StepKind.SCHEDULE_RESTORED: "setting its schedule",
+    StepKind.MADE_DUE: "due now",
+    StepKind.JOB_REMOVED: "removing",
+    StepKind.ENDPOINT_REMOVED: "removing",
+}
+
+
+def _show_step(step: JournalStep) -> None:
+    if step.status is StepStatus.STARTED:
+        click.echo(f"{step.subject}: {_WORDS[step.kind]}", err=True)
+
+
+def _conclude(plan: Plan, *, sync: bool) -> None:
+    done = summarise(plan.actions)
+    click.echo(
+        f"Applied: {done.add} added, {done.change} changed, {done.rebuild} to rebuild, "
+        f"{done.remove} removed, {done.destroy} destroyed."
+    )
+    rebuilt = sorted({a.address.name for a in plan.clears})
+    for job in rebuilt if sync else ():
+        click.echo(f"{job} is due now: the loop runs it, or: olake-reconcile sync {job}")

@@ -1,0 +1,24 @@
+"""Making a plan for a command: refresh the catalogues, read the files, look, plan."""
+
+from __future__ import annotations
+
+from olake_reconcile.cli.session import Session
+from olake_reconcile.diagnostics import Diagnostic
+from olake_reconcile.plan.options import Options
+from olake_reconcile.plan.plan import Plan
+
+
+def planned(session: Session, options: Options, *, connect: bool) -> tuple[Plan, list[Diagnostic]]:
+    """Return the plan and the warnings found on the way. Raises `InvalidWorkspace`."""
+    from olake_reconcile.reconcile.catalogues import refresh
+    from olake_reconcile.reconcile.observe import make_plan
+
+    warnings: list[Diagnostic] = []
+    if connect:
+        desired = session.desired_for_discovery
+        used = {job.source for job in desired.jobs.values()}
+        sources = [s for name, s in sorted(desired.sources.items()) if name in used]
+        warnings += refresh(session.services, sources, desired.project.catalog_max_age)
+        session.reload()
+    plan, more = make_plan(session.services, session.desired, session.catalogues, options, connect=connect)
+    return plan, [*warnings, *more]

@@ -1,0 +1,228 @@
+"""A plan as text, in Terraform's conventions (design §5). The same values as `apply` acts on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from olake_reconcile.diagnostics import Place
+from olake_reconcile.plan.actions import (
+    Action,
+    Create,
+    Impact,
+    Keep,
+    Rebuild,
+    Remove,
+    SettingChange,
+    Update,
+    is_clear,
+)
+from olake_reconcile.plan.plan import Plan, Unmanaged, summarise
+
+NO_CHANGES = "No changes. Stored jobs match the configuration."
+NEW_STATE = "NEW STATE: nothing is known to be deployed."
+
+_LEGEND = {
+    "+": "create",
+    "~": "change in place",
+    "-": "remove",
+    "-/+": "clear, then rebuild",
+    "!": "blocked",
+}
+_COLOURS = {"+": "green", "~": "yellow", "-": "red", "-/+": "red", "!": "magenta", " ": None}
+
+
+def render_plan(plan: Plan) -> str:
+    """Return the plan as text with colour codes (`click.echo` takes them out where they do not belong)."""
+    parts = [NEW_STATE + "\n"] if plan.new_state else []
+    changes = plan.changes
+    if not changes:
+        parts.append(NO_CHANGES)
+    else:
+        parts.append(_legend(changes))
+    parts += ["\n".join(_block(action)) + "\n" for action in plan.actions]
+    if changes:
+        parts.append("\n".join(_totals(plan)))
+    if plan.unmanaged:
+        parts.append("\n" + "\n".join(_unmanaged(plan.unmanaged)))
+    return "\n".join(parts)
+
+
+def _legend(changes: list[Action]) -> str:
+    used = {a.symbol for a in changes} | {"!" for a in changes if a.blocked}
+    lines = [f"  {_paint(s, s.rjust(3))} {meaning}" for s, meaning in _LEGEND.items() if s in used]
+    return "These actions will be performed:\n" + "\n".join(lines) + "\n"
+
+
+def _block(action: Action) -> Iterator[str]:
+    name = action.address.short if action.address.kind == "stream" else str(action.address)
+    yield f"  # {click.style(name, bold=True)} {_verb(action)}"
+    if why := _why(action):
+        yield f"  # ({why})"
+    kind, label = action.address.kind, action.address.stream or action.address.name
+    yield f"{_paint(action.symbol, action.symbol.rjust(3))} {kind} {_json(label)} {{"
+    yield from _settings(action)
+    if isinstance(action, Rebuild | Remove) and is_clear(action):
+        yield f"      {_impact(action)}"
+    for note in action.notes:
+        yield f"      {note}"
+    for block in action.blocked:
+        yield f"    {_paint('!', '!')} blocked: {block.message}"
+        if block.remedy:
+            yield f"        {block.remedy}"
+    yield "    }"
+
+
+def _verb(action: Action) -> str:
+    match action:
+        case Create():
+            return "will be created"
+        case Update():
+            return "will be changed in place"
+        case Rebuild():
+            return "must be rebuilt"
+        case Remove():
+            return "will be removed"
+        case Keep():
+            return "is unchanged"
+
+
+def _why(action: Action) -> str:
+    words = ", ".join(dict.fromkeys(r.words for r in action.reasons))
+    match action:
+        case Rebuild(leaves_old=True):
+            return f"{words}; built anew at {action.new}"
+        case Rebuild() if action.old != action.new:
+            return f"{words}; destination {action.old} will be dropped, {action.new} built"
+        case Rebuild():
+            return f"{words}; destination {action.old} will be cleared"
+        case Remove(erase=True):
+            return f"{words}; destination {action.old} will be erased"
+        case _:
+            return words
+
+
+def _settings(action: Action) -> Iterator[str]:
+    match action:
+        case Create():
+            yield from _listed("+", action.after)
+        case Remove():
+            yield from _listed("-", action.before)
+        case Update() | Rebuild():
+            yield from _changed(action.changes)
+            if action.unchanged:
+                hidden = "attribute" if action.unchanged == 1 else "attributes"
+                yield f"        # ({action.unchanged} unchanged {hidden} hidden)"
+        case Keep():
+            pass
+
+
+def _listed(symbol: str, settings: dict[str, Any]) -> Iterator[str]:
+    width = max((len(k) for k in settings), default=0)
+    for key, value in settings.items():
+        yield f"      {_paint(symbol, symbol)} {key.ljust(width)} = {_json(value)}"
+
+
+def _changed(changes: Iterable[SettingChange]) -> Iterator[str]:
+    for change in changes:
+        if change.before is None and change.after is None:
+            values = change.note
+        else:
+            values = f"{_json(change.before)} -> {_json(change.after)}"
+        why = "forces rebuild" if change.forces else ""
+        if change.note and change.note != values:
+            why = change.note
+        comment = f"   # {why}" if why else ""
+        symbol = "+" if change.before is None and change.after is not None else "~"
+        symbol = "-" if change.after is None and change.before is not None else symbol
+        yield f"      {_paint(symbol, symbol)} {change.setting} = {values}{comment}{_at(change.place)}"
+
+
+def _at(place: Place | None) -> str:
+    return f"    {place}" if place else ""
+
+
+def _impact(action: Rebuild | Remove) -> str:
+    impact = action.impact
+    size = f"{_rows(impact.rows)}, {_bytes(impact.bytes)}"
+    if isinstance(action, Remove):
+        return f"{size}; erased for good"
+    if impact.seconds is None or impact.rate is None:
+        return f"{size}; table empty from apply until the next sync has loaded it"
+    until = f"about {_duration(impact.seconds)} later ({impact.rate:,} rows/s last time)"
+    return f"{size}; table empty from apply until {until}"
+
+
+def _rows(rows: int | None) -> str:
+    return "unknown rows" if rows is None else "1 row" if rows == 1 else f"{rows:,} rows"
+
+
+def _bytes(size: int | None) -> str:
+    if size is None:
+        return "unknown size"
+    value, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def _duration(seconds: int) -> str:
+    if seconds < 90:
+        return f"{seconds} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _totals(plan: Plan) -> Iterator[str]:
+    s = summarise(plan.actions)
+    yield (
+        f"Plan: {s.add} to add, {s.change} to change, {s.rebuild} to rebuild, "
+        f"{s.remove} to remove, {s.destroy} to destroy."
+    )
+    clears = [a for a in plan.actions if isinstance(a, Rebuild | Remove) and is_clear(a)]
+    if clears:
+        yield _destructive(clears)
+    blocked = [a for a in plan.actions if a.blocked]
+    if blocked:
+        what = "action is" if len(blocked) == 1 else "actions are"
+        yield f"Blocked: {len(blocked)} {what} blocked; nothing will be applied until that is settled."
+
+
+def _destructive(clears: list[Rebuild | Remove]) -> str:
+    rows = total_rows([a.impact for a in clears])
+    names = ", ".join(a.address.short for a in clears[:5])
+    more = f", and {len(clears) - 5} more" if len(clears) > 5 else ""
+    streams = "1 stream" if len(clears) == 1 else f"{len(clears)} streams"
+    count = "an unknown number of rows" if rows is None else _rows(rows)
+    return f"Destructive: {streams}, {count} will be cleared ({names}{more})."
+
+
+def total_rows(impacts: Iterable[Impact]) -> int | None:
+    """Return the rows of all, None as soon as one is unknown."""
+    total = 0
+    for impact in impacts:
+        if impact.rows is None:
+            return None
+        total += impact.rows
+    return total
+
+
+def _unmanaged(jobs: tuple[Unmanaged, ...]) -> Iterator[str]:
+    yield "Unmanaged: no file declares these jobs any more; they go on syncing."
+    for job in jobs:
+        yield f"  {job.job} ({job.streams} {'stream' if job.streams == 1 else 'streams'})"
+
+
+def _json(value: Any) -> str:
+    """JSON on one line: control characters of hostile names never reach the terminal."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _paint(symbol: str, text: str) -> str:
+    return click.style(text, fg=_COLOURS.get(symbol))

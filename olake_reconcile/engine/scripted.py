@@ -1,0 +1,194 @@
+"""An engine whose world is one JSON file: for tests, also of other processes, and for killing.
+
+It passes the same contract suite as the embedded engine. The world says what sources offer and which calls
+fail; tables hold the settings they were loaded with, so that a test can see what a load would have made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from olake_reconcile.engine.base import (
+    Cancelled,
+    Checked,
+    ClearTicket,
+    Emit,
+    OpenDestination,
+    OpenSource,
+    StreamTask,
+    SyncRequest,
+)
+from olake_reconcile.errors import Blocked, Unreachable
+from olake_reconcile.model.catalogue import Catalogue, Kind, SourceColumn, SourceStream
+from olake_reconcile.model.event import (
+    Progress,
+    StreamCancelled,
+    StreamCommitted,
+    StreamFailed,
+    StreamStarted,
+)
+from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.stream import canonical_stream
+from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus
+
+_BYTES_PER_ROW = 100
+
+
+class ScriptedEngine:
+    """Moves numbers instead of rows. `world` is a folder; its `world.json` is replaced as a whole."""
+
+    def __init__(self, world: Path) -> None:
+        self._path = world / "world.json"
+
+    # The world, for tests
+
+    def read(self) -> dict[str, Any]:
+        """Return the world: `sources` (stream → rows), `tables`, `failures` (stream → text), `unreachable`."""
+        empty: dict[str, Any] = {"sources": {}, "tables": {}, "failures": {}, "unreachable": [], "loads": 0}
+        return empty | (json.loads(self._path.read_text()) if self._path.exists() else {})
+
+    def write(self, world: Mapping[str, Any]) -> None:
+        """Replace the world."""
+        temporary = self._path.with_suffix(".new")
+        temporary.write_text(json.dumps(world, indent=1, sort_keys=True))
+        temporary.replace(self._path)
+
+    # The port
+
+    def check_source(self, source: OpenSource) -> Checked:
+        """Connect, and say what the server is."""
+        self._reach(f"source.{source.name}")
+        return Checked(
+            identity=f"{source.config.host}/{source.config.database}", description="scripted source"
+        )
+
+    def check_destination(self, destination: OpenDestination) -> Checked:
+        """Connect, and say what the catalog is."""
+        self._reach(f"destination.{destination.name}")
+        return Checked(identity=destination.config.jdbc_url, description="scripted destination")
+
+    def discover(self, source: OpenSource) -> Catalogue:
+        """Return every stream of the world."""
+        identity = self.check_source(source).identity
+        streams = {StreamId.parse(name): int(rows) for name, rows in self.read()["sources"].items()}
+        return Catalogue(
+            identity=identity, streams={i: _source_stream(i, rows) for i, rows in streams.items()}
+        )
+
+    def observe(
+        self, destination: OpenDestination, places: Sequence[TablePlace]
+    ) -> Mapping[TablePlace, TableStatus]:
+        """Return what the world knows of each place."""
+        self._reach(f"destination.{destination.name}")
+        tables = self.read()["tables"]
+        return {place: _status(tables.get(str(place))) for place in places}
+
+    def sync(self, request: SyncRequest, emit: Emit, cancelled: Cancelled) -> None:
+        """Load every task's stream, one after the other."""
+        for task in request.tasks:
+            stream = task.stream.id
+            if cancelled():
+                emit(StreamCancelled(stream=stream))
+                continue
+            self._load(request, task, emit)
+
+    def _load(self, request: SyncRequest, task: StreamTask, emit: Emit) -> None:
+        world, stream = self.read(), task.stream.id
+        if f"source.{request.source.name}" in world["unreachable"]:
+            emit(StreamFailed(stream=stream, summary="source unreachable", remedy="Start it."))
+            return
+        if text := world["failures"].get(str(stream)):
+            emit(StreamFailed(stream=stream, summary=text))
+            return
+        before = world["tables"].get(str(task.place))
+        if before is not None and not _same_stream(before.get("owner"), task.owner):
+            emit(StreamFailed(stream=stream, summary=f"table {task.place} is not ours"))
+            return
+        if str(stream) not in world["sources"]:
+            emit(StreamFailed(stream=stream, summary=f"the source has no {stream}"))
+            return
+        rows = int(world["sources"][str(stream)])
+        emit(StreamStarted(stream=stream, chunks=1, rows=rows))
+        world["loads"] += 1
+        snapshot = str(world["loads"])
+        world["tables"][str(task.place)] = {
+            "owner": task.owner.model_dump(),
+            "rows": rows,
+            "settings": canonical_stream(task.stream),
+            "snapshot": snapshot,
+        }
+        self.write(world)
+        size = rows * _BYTES_PER_ROW
+        emit(Progress(stream=stream, rows=rows, bytes=size, chunks=1))
+        emit(
+            StreamCommitted(
+                stream=stream,
+                rows=rows,
+                bytes=size,
+                files=min(rows, 1),
+                seconds=rows / 1000,
+                snapshot=snapshot,
+            )
+        )
+
+    def prepare_clear(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> ClearTicket:
+        """Look up what clearing `place` would delete."""
+        self._reach(f"destination.{destination.name}")
+        table = self.read()["tables"].get(str(place))
+        if table is None:
+            return ClearTicket(place=place, metadata=None)
+        if not _same_stream(table.get("owner"), owner):
+            raise Blocked(f"table {place} is not ours", remedy="Drop it by hand if it may go.")
+        return ClearTicket(place=place, metadata=table["snapshot"])
+
+    def clear(self, destination: OpenDestination, ticket: ClearTicket) -> None:
+        """Remove the table of the ticket, if it is still that one."""
+        self._reach(f"destination.{destination.name}")
+        world = self.read()
+        table = world["tables"].get(str(ticket.place))
+        if table is not None and table["snapshot"] == ticket.metadata:
+            del world["tables"][str(ticket.place)]
+            self.write(world)
+
+    def _reach(self, address: str) -> None:
+        if address in self.read()["unreachable"]:
+            raise Unreachable(f"{address} does not answer", remedy="Start it, or check the network.")
+
+
+def _source_stream(stream_id: StreamId, rows: int) -> SourceStream:
+    columns = (
+        SourceColumn(name="id", type="bigint", kind=Kind.LONG, nullable=False),
+        SourceColumn(name="name", type="text", kind=Kind.STRING),
+        SourceColumn(name="at", type="timestamp with time zone", kind=Kind.TIMESTAMPTZ),
+    )
+    return SourceStream(
+        id=stream_id,
+        relation="table",
+        columns=columns,
+        primary_key=("id",),
+        rows=rows,
+        bytes=rows * _BYTES_PER_ROW,
+    )
+
+
+def _same_stream(found: Any, owner: Owner) -> bool:
+    if found is None:
+        return False
+    return all(found[key] == getattr(owner, key) for key in ("project", "environment", "stream"))
+
+
+def _status(table: Any) -> TableStatus:
+    if table is None:
+        return TableAbsent()
+    owner = Owner(**table["owner"]) if table.get("owner") else None
+    rows = table["rows"]
+    return TableFacts(
+        rows=rows,
+        bytes=rows * _BYTES_PER_ROW,
+        files=min(rows, 1),
+        owner=owner,
+        snapshot=table.get("snapshot"),
+    )

@@ -1,0 +1,75 @@
+"""The only place that names concrete adapters: URLs and settings in, ports out."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from olake_reconcile.clock import SystemClock
+from olake_reconcile.engine.base import Engine
+from olake_reconcile.model.catalogue import Catalogue
+from olake_reconcile.model.project import Project
+from olake_reconcile.reconcile.catalogues import Cached, cached_catalogues
+from olake_reconcile.reconcile.services import Services
+from olake_reconcile.secrets import Secrets, SystemSecrets, resolve_all
+from olake_reconcile.spec.workspace import Workspace, find_root, load_workspace
+
+__all__ = ["catalogues_of", "find_root", "read_offline", "read_workspace", "services_for", "system_secrets"]
+
+
+def system_secrets(root: Path) -> SystemSecrets:
+    """Return the process's environment and the machine's files as secrets."""
+    return SystemSecrets(base=root)
+
+
+def read_workspace(root: Path, secrets: Secrets) -> tuple[Workspace, Mapping[str, Cached]]:
+    """Return the workspace, checked against the cached catalogues, and these."""
+    cached = cached_catalogues(root / ".olake" / "cache")
+    return load_workspace(root, secrets, catalogues_of(cached)), cached
+
+
+def read_offline(root: Path, secrets: Secrets) -> Workspace:
+    """Return the workspace without checking it against any catalogue."""
+    return load_workspace(root, secrets, {})
+
+
+def catalogues_of(cached: Mapping[str, Cached]) -> dict[str, Catalogue]:
+    """Return the catalogues without what the cache knows about them."""
+    return {name: entry.catalogue for name, entry in cached.items()}
+
+
+def services_for(root: Path, project: Project, secrets: Secrets) -> Services:
+    """Return the ports for one workspace: its state store, the embedded engine, this process."""
+    from olake_reconcile.state.holder import this_process
+    from olake_reconcile.state.store import SqlStore
+
+    url = str(resolve_all(project.state["url"], secrets))
+    return Services(
+        root=root,
+        clock=SystemClock(),
+        secrets=secrets,
+        store=SqlStore(url, root),
+        engine=_engine(),
+        holder=this_process(),
+        who=_who(),
+    )
+
+
+def _engine() -> Engine:
+    # Only tests set this: a world in a folder, moved without a server (engine/scripted.py).
+    if world := os.environ.get("OLAKE_RECONCILE_SCRIPTED_WORLD"):
+        from olake_reconcile.engine.scripted import ScriptedEngine
+
+        return ScriptedEngine(Path(world))
+    from olake_reconcile.engine.embedded import EmbeddedEngine
+
+    return EmbeddedEngine()
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
