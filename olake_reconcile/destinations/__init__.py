@@ -1,0 +1,3 @@
+"""Where rows go: one package per kind of destination."""
+
+from __future__ import annotations

@@ -1,0 +1,51 @@
+"""What a table's own metadata says of it: rows, bytes, files, owner. Reads no data and creates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table.snapshots import Snapshot
+from sqlalchemy.exc import SQLAlchemyError
+
+from olake_reconcile.destinations.iceberg.catalog import Lakehouse, load_table, open_catalog
+from olake_reconcile.destinations.iceberg.owner import owner_of
+from olake_reconcile.errors import ReconcileError
+from olake_reconcile.model.table import TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
+
+
+def observe(house: Lakehouse, places: Sequence[TablePlace]) -> dict[TablePlace, TableStatus]:
+    """Return the status of each place; a table that cannot be read is unknown, and not an error."""
+    if not house.database.exists():
+        # A plan must not create a catalog only to find it empty.
+        return {place: TableAbsent() for place in places}
+    try:
+        with open_catalog(house) as catalog:
+            return {place: _status(catalog, place) for place in places}
+    except ReconcileError as error:
+        return {place: TableUnknown(reason=f"{error.summary}: {error.why}") for place in places}
+
+
+def _status(catalog: SqlCatalog, place: TablePlace) -> TableStatus:
+    try:
+        table = load_table(catalog, place)
+    except (SQLAlchemyError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return TableUnknown(reason=f"the metadata of {place} cannot be read: {reason}")
+    if table is None:
+        return TableAbsent()
+    head = table.metadata.current_snapshot()
+    return TableFacts(
+        rows=_number(head, "total-records"),
+        bytes=_number(head, "total-files-size"),
+        files=_number(head, "total-data-files"),
+        owner=owner_of(table.properties),
+        snapshot=str(head.snapshot_id) if head else None,
+    )
+
+
+def _number(head: Snapshot | None, name: str) -> int | None:
+    if head is None:
+        return 0
+    text = head.summary[name] if head.summary else None
+    return int(text) if text is not None and text.isdecimal() else None

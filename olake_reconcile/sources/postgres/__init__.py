@@ -1,0 +1,3 @@
+"""PostgreSQL as a source: psycopg for control, DuckDB's scanner for the rows."""
+
+from __future__ import annotations

@@ -1,0 +1,232 @@
+"""Reading one table over several connections that all see the same snapshot.
+
+A *keeper* (psycopg) opens the snapshot, exports it and holds it and a lock on the table for as long as the load takes:
+nobody can drop, rewrite or truncate the table meanwhile. Each *session* (DuckDB) enters that snapshot in a transaction
+of its own and proves it before it reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import psycopg
+
+from olake_reconcile.errors import ReconcileError
+from olake_reconcile.model.names import StreamId
+from olake_reconcile.sources.postgres.catalog import Relation, relations
+from olake_reconcile.sources.postgres.connection import Access, Connection
+from olake_reconcile.sources.postgres.extension import load_extension
+from olake_reconcile.sources.postgres.sql import literal, pin_settings, relation
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MEMORY_LIMIT = "256MB"
+#: Rows that DuckDB hands over at once; more cost memory and gain nothing.
+BATCH_ROWS = 20_000
+_DATABASE = "source"
+
+
+class SourceError(ReconcileError):
+    """The server refused a statement, or went away; `summary` has its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """An exported snapshot, held open."""
+
+    connection: Connection
+    snapshot: str  # its name, for SET TRANSACTION SNAPSHOT
+    horizon: str  # what it sees, as pg_current_snapshot has it
+    opened_at: datetime
+
+    def relation(self, stream: StreamId) -> Relation:
+        """Return the table as the snapshot sees it, and keep others from changing its shape until the end."""
+        found = relations(self.connection, only=stream)
+        if not found:
+            raise ReconcileError(
+                f"the source has no table or view {stream} that this user may read",
+                why="It was dropped or renamed, or the user lost the right to read it.",
+                remedy=f"Grant SELECT on {stream} and USAGE on its schema, or remove the stream.",
+            )
+        table = found[0]
+        # Even an empty SELECT holds ACCESS SHARE on the table, its partitions, and what a view is made of.
+        self.connection.execute(f"SELECT FROM {relation(stream.namespace, stream.name)} LIMIT 0")
+        return table
+
+    def filtered_by_policy(self, table: Relation) -> bool:
+        """Whether row-level security hides rows of `table` from this user."""
+        row = self.connection.execute(
+            "SELECT pg_catalog.row_security_active(%s::oid)", (table.oid,)
+        ).fetchone()
+        return bool(row and row[0])
+
+
+@contextmanager
+def keep_snapshot(access: Access) -> Iterator[Keeper]:
+    """Open a snapshot for the length of a `with` block."""
+    connection = access.connect()
+    try:
+        with server_errors(access):
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.execute(pin_settings(connection.info.server_version))
+            row = connection.execute(
+                "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text, now()"
+            ).fetchone()
+        assert row is not None
+        yield Keeper(connection, *row)
+    finally:
+        connection.close()
+
+
+class Scanner:
+    """One DuckDB, shared by the sessions of a run, with its own memory limit and temporary folder."""
+
+    def __init__(self, access: Access, scratch: Path) -> None:
+        self._access = access
+        self._duckdb = duckdb.connect(
+            config={
+                # Each session works in its own Python thread: more of DuckDB's would only get in their way.
+                "threads": "1",
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": str(scratch / "duckdb"),
+                "autoload_known_extensions": "false",
+                "autoinstall_known_extensions": "false",
+                # Uuids keep their type; long texts their length.
+                "arrow_lossless_conversion": "true",
+                "arrow_large_buffer_size": "true",
+            }
+        )
+        try:
+            load_extension(self._duckdb, "postgres_scanner")
+            with server_errors(access):
+                self._attach()
+        except BaseException:
+            self._duckdb.close()
+            raise
+
+    def _attach(self) -> None:
+        config = self._access.config
+        # The secret keeps the password out of ATTACH, which is shown when it fails.
+        parameters = {
+            "HOST": config.host,
+            "PORT": config.port,
+            "USER": config.username,
+            "DATABASE": config.database,
+            "PASSWORD": config.password or None,
+        }
+        options = ", ".join(f"{k} {literal(str(v))}" for k, v in parameters.items() if v is not None)
+        self._duckdb.execute(f"CREATE SECRET login (TYPE postgres, {options})")
+        self._duckdb.execute(
+            f"ATTACH {literal(self._access.attach_text)} AS {_DATABASE} (TYPE postgres, SECRET login, READ_ONLY)"
+        )
+
+    def session(self, keeper: Keeper) -> Session:
+        """Open a session inside the keeper's snapshot."""
+        return Session(self._access, self._duckdb.cursor(), keeper)
+
+    def close(self) -> None:
+        """Drop every connection; sessions are closed before."""
+        self._duckdb.close()
+
+
+class Session:
+    """One connection inside the snapshot, for one thread."""
+
+    def __init__(self, access: Access, cursor: duckdb.DuckDBPyConnection, keeper: Keeper) -> None:
+        self._access = access
+        self._cursor = cursor
+        version = keeper.connection.info.server_version
+        try:
+            with server_errors(access):
+                cursor.begin()
+                self._execute(f"SET TRANSACTION SNAPSHOT {literal(keeper.snapshot)}")
+                self._execute(pin_settings(version))
+                self.backend, horizon = self._row(
+                    "SELECT pg_catalog.pg_backend_pid() AS a, pg_catalog.pg_current_snapshot()::text AS b"
+                )
+        except BaseException:
+            self.close()
+            raise
+        if horizon != keeper.horizon:
+            self.close()
+            raise SourceError(
+                "a reading connection did not get the load's snapshot",
+                why="Parts of the table would be read as of different moments: rows could be missing or twice.",
+                remedy="A pooler in transaction mode does this; connect to PostgreSQL directly.",
+            )
+
+    def read(self, client_sql: str) -> Iterator[pa.RecordBatch]:
+        """Run one statement and give its rows, a batch at a time."""
+        with server_errors(self._access):
+            yield from self._cursor.execute(client_sql).to_arrow_reader(BATCH_ROWS)
+
+    def interrupt(self) -> None:
+        """Make the thread that reads stop soon; called from another thread."""
+        self._cursor.interrupt()
+
+    def close(self) -> None:
+        """Leave the snapshot."""
+        with suppress(duckdb.Error):
+            self._cursor.rollback()
+        self._cursor.close()
+
+    def _execute(self, statement: str) -> None:
+        self._cursor.execute(f"CALL postgres_execute('{_DATABASE}', {literal(statement)})")
+
+    def _row(self, query: str) -> tuple[Any, ...]:
+        row = self._cursor.execute(f"FROM postgres_query('{_DATABASE}', {literal(query)})").fetchone()
+        assert row is not None
+        return row
+
+
+def cancel_backends(access: Access, backends: list[int]) -> None:
+    """Ask the server to stop what our sessions run; DuckDB's interrupt alone waits for the server's next row."""
+    if not backends:
+        return
+    with suppress(ReconcileError, psycopg.Error), access.connect() as connection:
+        connection.execute(
+            "SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_stat_activity "
+            "WHERE pid = ANY (%s) AND application_name = %s",
+            (backends, access.parameters["application_name"]),
+        )
+
+
+@contextmanager
+def server_errors(access: Access) -> Iterator[None]:
+    """Turn the errors of DuckDB and psycopg into ours, in the server's own words and without secrets."""
+    try:
+        yield
+    except (psycopg.Error, duckdb.Error) as error:
+        raise SourceError(
+            f"PostgreSQL: {access.redact(server_words(str(error)))}", remedy=_remedy(str(error))
+        ) from None
+
+
+def server_words(message: str) -> str:
+    """Return what the server said, without the statement and the layers that DuckDB wraps around it."""
+    match = re.search(r"(?:ERROR|FATAL):\s+(.*?)(?:\n(?:LINE|CONTEXT|SQL)|\Z)", message, re.DOTALL)
+    return re.sub(r"\s+", " ", match.group(1) if match else message).strip()[:1000]
+
+
+_REMEDIES = (
+    (
+        "canceling statement due to conflict with recovery",
+        "Raise max_standby_streaming_delay, or read the primary.",
+    ),
+    ("permission denied", "Grant SELECT to the user of this source."),
+    ("lock timeout", "Somebody changes the table's definition or locks it; run again afterwards."),
+    ("Out of Memory", "Rows are very wide: lower threads, or leave the widest columns out."),
+    ("server closed the connection", "The server went away: run again when it is back."),
+)
+
+
+def _remedy(message: str) -> str:
+    return next((remedy for part, remedy in _REMEDIES if part.lower() in message.lower()), "")
