@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,15 @@ import sqlalchemy as sa
 
 from olake_reconcile.errors import ReconcileError, StalePlan
 from olake_reconcile.model.names import StreamId
-from olake_reconcile.model.stored import Hold, Stored, StoredEndpoint, StoredJob, StoredStream
+from olake_reconcile.model.stored import (
+    Hold,
+    LastLoad,
+    Stored,
+    StoredEndpoint,
+    StoredJob,
+    StoredStream,
+    StreamPhase,
+)
 from olake_reconcile.state.base import EndpointKind, Lease
 from olake_reconcile.state.format import set_value, value
 from olake_reconcile.state.leases import check_fence
@@ -29,8 +37,8 @@ class AppliedTables:
 
     _database: SqliteDatabase
 
-    def read(self) -> Stored:
-        """Return everything that was applied, in one consistent view."""
+    def read(self, job: str | None = None) -> Stored:
+        """Return everything that was applied, in one consistent view; with `job`, of the jobs only that one."""
         with self._database.read() as connection, _uncollected():
             if connection is None:
                 return Stored()
@@ -38,7 +46,7 @@ class AppliedTables:
                 exists=value(connection, _APPLIED) is not None,
                 sources=_read_endpoints(connection, "source"),
                 destinations=_read_endpoints(connection, "destination"),
-                jobs=_read_jobs(connection),
+                jobs=_read_jobs(connection, job),
             )
 
     def key(self) -> bytes | None:
@@ -63,7 +71,7 @@ class AppliedTables:
             connection.execute(endpoints.delete().where(endpoints.c.kind == kind, endpoints.c.name == name))
 
     def save_job(self, job: StoredJob, fence: Lease) -> None:
-        """Insert or replace the job and all its streams at once; `StalePlan` unless the stored serial is the job's."""
+        """Insert or replace the job and its streams at once; `StalePlan` unless the stored serial is the job's."""
         row = {"name": job.name, "record": job.model_dump_json(exclude=_BESIDE_RECORD)}
         if not job.serial:
             row["due_reason"] = ""
@@ -79,17 +87,35 @@ class AppliedTables:
             check_fence(connection, fence)
             connection.execute(jobs.delete().where(jobs.c.name == name))
 
-    def save_stream(self, job: str, stream: StoredStream, fence: Lease) -> None:
-        """Replace what is stored of one stream; `StalePlan` when it is not stored any more."""
+    def save_progress(
+        self,
+        job: str,
+        stream: StreamId,
+        *,
+        generation: int,
+        phase: StreamPhase,
+        position: Mapping[str, Any],
+        phase_reason: str = "",
+        last_load: LastLoad | None = None,
+        fence: Lease,
+    ) -> bool:
+        """Store how far a stream is; one of another generation, removed or unknown, is left alone."""
         with self._database.write() as connection:
             check_fence(connection, fence)
-            changed = connection.execute(
-                streams.update().where(_is_stream(job, stream.id)).values(record=stream.model_dump_json())
-            )
-            if not changed.rowcount:
-                raise StalePlan(
-                    f"{job}/{stream.id} is not stored any more", why="Its job was changed meanwhile."
-                )
+            record = connection.scalar(sa.select(streams.c.record).where(_is_stream(job, stream)))
+            stored = StoredStream.model_validate_json(record) if record is not None else None
+            if stored is None or stored.generation != generation or stored.phase is StreamPhase.REMOVED:
+                return False
+            progress: dict[str, Any] = {
+                "phase": phase,
+                "phase_reason": phase_reason,
+                "position": dict(position),
+            }
+            if last_load is not None:
+                progress["last_load"] = last_load
+            record = stored.model_copy(update=progress).model_dump_json()
+            connection.execute(streams.update().where(_is_stream(job, stream)).values(record=record))
+            return True
 
     def set_due(self, job: str, due: datetime | None, reason: str, *, sooner: bool = False) -> None:
         """Set when the job runs next; with `sooner` only if that is earlier than what is stored."""
@@ -139,7 +165,7 @@ def _save_streams(connection: sa.Connection, job: StoredJob) -> None:
         StreamId(row.namespace, row.name): row.record
         for row in connection.execute(sa.select(streams).where(streams.c.job == job.name))
     }
-    rows = {id_: stream.model_dump_json() for id_, stream in job.streams.items()}
+    rows = {id_: _with_progress(stream, known.get(id_)) for id_, stream in job.streams.items()}
     new = [_stream_row(job.name, id_, rows[id_]) for id_ in rows if id_ not in known]
     if new:
         connection.execute(streams.insert(), new)
@@ -148,6 +174,17 @@ def _save_streams(connection: sa.Connection, job: StoredJob) -> None:
             connection.execute(streams.update().where(_is_stream(job.name, id_)).values(record=rows[id_]))
     for id_ in known.keys() - rows.keys():
         connection.execute(streams.delete().where(_is_stream(job.name, id_)))
+
+
+def _with_progress(stream: StoredStream, record: str | None) -> str:
+    """Return the record to store: progress that a run saved since the caller read it is kept."""
+    stored = StoredStream.model_validate_json(record) if record is not None else stream
+    if stored.generation == stream.generation:
+        kept: dict[str, Any] = {"position": stored.position, "last_load": stored.last_load}
+        if StreamPhase.REMOVED not in (stored.phase, stream.phase):
+            kept |= {"phase": stored.phase, "phase_reason": stored.phase_reason}
+        stream = stream.model_copy(update=kept)
+    return stream.model_dump_json()
 
 
 def _stream_row(job: str, id_: StreamId, record: str) -> dict[str, str]:
@@ -166,9 +203,12 @@ def _read_endpoints(connection: sa.Connection, kind: EndpointKind) -> dict[str, 
     }
 
 
-def _read_jobs(connection: sa.Connection) -> dict[str, StoredJob]:
+def _read_jobs(connection: sa.Connection, only: str | None) -> dict[str, StoredJob]:
+    found = sa.select(jobs).order_by(jobs.c.name)
+    if only is not None:
+        found = found.where(jobs.c.name == only)
     held = {row.job: _hold(row) for row in connection.execute(sa.select(holds))}
-    by_job = _read_streams(connection)
+    by_job = _read_streams(connection, only)
     return {
         row.name: StoredJob.model_validate_json(row.record).model_copy(
             update={
@@ -179,14 +219,16 @@ def _read_jobs(connection: sa.Connection) -> dict[str, StoredJob]:
                 "streams": by_job.get(row.name, {}),
             }
         )
-        for row in connection.execute(sa.select(jobs).order_by(jobs.c.name))
+        for row in connection.execute(found)
     }
 
 
-def _read_streams(connection: sa.Connection) -> dict[str, dict[StreamId, StoredStream]]:
-    order = streams.c.job, streams.c.namespace, streams.c.name
+def _read_streams(connection: sa.Connection, only: str | None) -> dict[str, dict[StreamId, StoredStream]]:
+    found = sa.select(streams.c.job, streams.c.record)
+    if only is not None:
+        found = found.where(streams.c.job == only)
     by_job: dict[str, dict[StreamId, StoredStream]] = {}
-    for job, record in connection.execute(sa.select(streams.c.job, streams.c.record).order_by(*order)):
+    for job, record in connection.execute(found.order_by(streams.c.job, streams.c.namespace, streams.c.name)):
         stream = StoredStream.model_validate_json(record)
         by_job.setdefault(job, {})[stream.id] = stream
     return by_job

@@ -7,14 +7,15 @@ was taken over raises `Locked`, so that a process which slept through its expiry
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep
+from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.run import Holder, Run, RunStatus, StreamOutcome
-from olake_reconcile.model.stored import Hold, Stored, StoredEndpoint, StoredJob, StoredStream
+from olake_reconcile.model.stored import Hold, LastLoad, Stored, StoredEndpoint, StoredJob, StreamPhase
 
 APPLY_LOCK = "apply"  # the project's one apply lock; a job's lease is called `job:<name>`
 
@@ -38,8 +39,11 @@ class Lease(Model):
 class StateReader(Protocol):
     """Reading. An absent store reads as empty and is not created by it."""
 
-    def read(self) -> Stored:
-        """Return everything that was applied, in one consistent view."""
+    def read(self, job: str | None = None) -> Stored:
+        """Return everything that was applied, in one consistent view; with `job`, of the jobs only that one.
+
+        Everything may be 20,000 streams and a third of a second: who works on one job asks for that.
+        """
         ...
 
     def key(self) -> bytes | None:
@@ -55,7 +59,10 @@ class StateReader(Protocol):
         ...
 
     def run(self, run_id: str) -> Run | None:
-        """Return a run; a unique beginning of its id is enough. None when there is no such run."""
+        """Return a run; a unique beginning of its id is enough. None when there is no such run.
+
+        Raises `UsageError` when several begin so.
+        """
         ...
 
     def applies(self, status: ApplyStatus | None = None, limit: int = 20) -> Sequence[ApplyRecord]:
@@ -112,6 +119,8 @@ class StateStore(StateReader, Protocol):
     def save_job(self, job: StoredJob, fence: Lease) -> None:
         """Insert or replace the job and all its streams at once; due time and hold stay as they are stored.
 
+        The progress of a stream (phase, position, last load) belongs to its runs: it stays as it is stored as long
+        as the generation is the same, but for the phase `removed`. So a job may be saved while it syncs.
         Raises `StalePlan` unless the stored serial is `job.serial` (0: none); stores it as serial + 1.
         """
         ...
@@ -120,8 +129,22 @@ class StateStore(StateReader, Protocol):
         """Remove a job and its streams; its runs stay in the history. Absent is fine."""
         ...
 
-    def save_stream(self, job: str, stream: StoredStream, fence: Lease) -> None:
-        """Replace what is stored of one stream (phase, position, last load); the job's serial stays."""
+    def save_progress(
+        self,
+        job: str,
+        stream: StreamId,
+        *,
+        generation: int,
+        phase: StreamPhase,
+        position: Mapping[str, Any],
+        phase_reason: str = "",
+        last_load: LastLoad | None = None,
+        fence: Lease,
+    ) -> bool:
+        """Store how far a stream is; the job's serial stays, and so does the last load where none is given.
+
+        Tells whether it was stored: a stream of another generation, removed meanwhile or unknown, is left alone.
+        """
         ...
 
     # The journal
@@ -141,15 +164,21 @@ class StateStore(StateReader, Protocol):
     # Runs and the schedule
 
     def set_due(self, job: str, due: datetime | None, reason: str, *, sooner: bool = False) -> None:
-        """Set when the job runs next; with `sooner` only if that is earlier than what is stored."""
+        """Set when the job runs next; with `sooner` only if that is earlier than what is stored.
+
+        A job that is not stored owes no run: nothing happens.
+        """
         ...
 
     def set_hold(self, job: str, hold: Hold | None) -> None:
-        """Set or lift a hold."""
+        """Set or lift a hold. Raises `ReconcileError` for setting one on a job that is not stored."""
         ...
 
     def begin_run(self, run: Run) -> None:
-        """Store a run as running (or queued)."""
+        """Store a run as running or queued; a queued one may begin, once.
+
+        Raises `Interrupted` when it ended (was cancelled) while it waited.
+        """
         ...
 
     def save_outcome(self, run_id: str, outcome: StreamOutcome) -> None:
@@ -164,7 +193,7 @@ class StateStore(StateReader, Protocol):
         ...
 
     def request_cancel(self, run_id: str) -> bool:
-        """Ask a running run to stop; tell whether it was still running."""
+        """Ask a run to stop; tell whether it was still queued or running."""
         ...
 
     def cancel_requested(self, run_id: str) -> bool:

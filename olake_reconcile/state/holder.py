@@ -17,7 +17,7 @@ _PROC = Path("/proc")
 _GONE = frozenset("ZXx")  # a zombie runs no code, whoever still has to collect it
 
 
-def current_holder() -> Holder:
+def this_process() -> Holder:
     """Return this process. Ask anew after a fork."""
     pid = os.getpid()
     state, started = _stat(pid) or ("", "")

@@ -45,7 +45,7 @@ class RunTables:
     def begin_run(self, run: Run) -> None:
         """Store a run as running or queued; a queued one may begin to run.
 
-        Raises `Interrupted` when it was cancelled while it waited.
+        Raises `Interrupted` when it ended while it waited.
         """
         row = run.model_dump(exclude={"streams", "cancel_requested"})
         with self._database.write() as connection:

@@ -34,7 +34,7 @@ from olake_reconcile.model.stored import (
 from olake_reconcile.model.stream import TypeClass, TypePolicy
 from olake_reconcile.model.table import TablePlace
 from olake_reconcile.state.base import APPLY_LOCK, LEASE_SECONDS, Lease, StateStore
-from olake_reconcile.state.holder import current_holder
+from olake_reconcile.state.holder import this_process
 from olake_reconcile.state.store import SqlStore
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -58,7 +58,7 @@ def store(kind: str, tmp_path: Path) -> StateStore:
 
 
 def lease_of(store: StateStore, name: str = APPLY_LOCK, now: datetime = NOW) -> Lease:
-    return store.acquire(name, current_holder(), "apply", now)
+    return store.acquire(name, this_process(), "apply", now)
 
 
 def endpoint(name: str = "shop", serial: int = 0, **spec: Any) -> StoredEndpoint:
@@ -229,8 +229,7 @@ def test_a_save_of_something_removed_meanwhile_is_stale(store: StateStore) -> No
     store.remove_job("daily", lease)
     with pytest.raises(StalePlan, match="gone"):
         store.save_job(job("daily", 1), lease)
-    with pytest.raises(StalePlan):
-        store.save_stream("daily", stream(), lease)
+    assert save_progress(store, lease) is False
 
 
 def test_a_saved_job_has_the_streams_of_the_save_and_no_others(store: StateStore) -> None:
@@ -253,13 +252,75 @@ def test_saving_a_job_leaves_its_due_time_and_hold(store: StateStore) -> None:
     assert (saved.due, saved.due_reason, saved.hold) == (NOW, "applied", hold)
 
 
-def test_saving_a_stream_leaves_the_serial_of_its_job_and_its_other_streams(store: StateStore) -> None:
+def save_progress(store: StateStore, lease: Lease, generation: int = 1, **changes: Any) -> bool:
+    progress: dict[str, Any] = {"phase": StreamPhase.LIVE, "position": {"lsn": 5}, "fence": lease} | changes
+    return store.save_progress("daily", ORDERS, generation=generation, **progress)
+
+
+def test_progress_leaves_the_serial_of_the_job_the_settings_and_the_other_streams(store: StateStore) -> None:
     lease = lease_of(store)
     other = stream(StreamId("public", "customers"))
-    store.save_job(job("daily", 0, stream(), other), lease)
-    live = stream(phase=StreamPhase.LIVE, position={"lsn": 5})
-    store.save_stream("daily", live, lease)
+    load = LastLoad(rows=1, bytes=2, seconds=3)
+    store.save_job(job("daily", 0, stream(last_load=load), other), lease)
+    assert save_progress(store, lease, phase_reason="first load") is True
+    live = stream(phase=StreamPhase.LIVE, phase_reason="first load", position={"lsn": 5}, last_load=load)
     assert store.read().jobs["daily"] == job("daily", 1, live, other)
+    newer = LastLoad(rows=4, bytes=5, seconds=6)
+    save_progress(store, lease, last_load=newer)
+    assert store.read().jobs["daily"].streams[ORDERS].last_load == newer
+
+
+def test_progress_of_another_generation_or_a_removed_stream_is_not_stored(store: StateStore) -> None:
+    lease = lease_of(store)
+    assert save_progress(store, lease) is False
+    store.save_job(job("daily", 0, stream(generation=2)), lease)
+    before = store.read()
+    assert save_progress(store, lease, generation=1) is False
+    assert store.read() == before
+    store.save_job(job("daily", 1, stream(generation=2, phase=StreamPhase.REMOVED)), lease)
+    assert save_progress(store, lease, generation=2) is False
+    assert store.read().jobs["daily"].streams[ORDERS].phase is StreamPhase.REMOVED
+
+
+def test_saving_settings_keeps_the_progress_that_a_run_made_meanwhile(store: StateStore) -> None:
+    lease = lease_of(store)
+    store.save_job(job("daily", 0, stream()), lease)
+    read = store.read().jobs["daily"]
+    load = LastLoad(rows=1, bytes=2, seconds=3)
+    save_progress(store, lease, last_load=load)
+    edited = read.streams[ORDERS].model_copy(update={"spec": {"threads": 2}})
+    store.save_job(read.model_copy(update={"streams": {ORDERS: edited}}), lease)
+    assert store.read().jobs["daily"].streams[ORDERS] == stream(
+        spec={"threads": 2}, phase=StreamPhase.LIVE, position={"lsn": 5}, last_load=load
+    )
+
+
+def test_a_new_generation_starts_with_the_progress_of_the_save(store: StateStore) -> None:
+    lease = lease_of(store)
+    store.save_job(job("daily", 0, stream()), lease)
+    save_progress(store, lease)
+    store.save_job(job("daily", 1, stream(generation=2)), lease)
+    assert store.read().jobs["daily"].streams[ORDERS] == stream(generation=2)
+
+
+def test_a_removed_stream_keeps_its_position_until_it_comes_back(store: StateStore) -> None:
+    lease = lease_of(store)
+    store.save_job(job("daily", 0, stream()), lease)
+    save_progress(store, lease)
+    for serial, phase in enumerate((StreamPhase.REMOVED, StreamPhase.NEEDS_RESYNC), start=1):
+        store.save_job(job("daily", serial, stream(phase=phase)), lease)
+        assert store.read().jobs["daily"].streams[ORDERS] == stream(phase=phase, position={"lsn": 5})
+
+
+def test_reading_one_job_gives_that_job_and_all_endpoints(store: StateStore) -> None:
+    lease = lease_of(store)
+    store.save_endpoint("source", endpoint(), lease)
+    for name in ("daily", "nightly"):
+        store.save_job(job(name, 0, stream()), lease)
+    everything = store.read()
+    only = everything.jobs["daily"]
+    assert store.read("daily") == everything.model_copy(update={"jobs": {"daily": only}})
+    assert store.read("unknown") == everything.model_copy(update={"jobs": {}})
 
 
 def test_a_removed_job_takes_its_streams_and_hold_with_it_and_leaves_its_runs(store: StateStore) -> None:
@@ -431,7 +492,7 @@ def fenced_writes(store: StateStore, lease: Lease) -> dict[str, Callable[[], obj
         "remove_endpoint": lambda: store.remove_endpoint("destination", "lake", lease),
         "save_job": lambda: store.save_job(job("daily", 1), lease),
         "remove_job": lambda: store.remove_job("daily", lease),
-        "save_stream": lambda: store.save_stream("daily", stream(generation=9), lease),
+        "save_progress": lambda: save_progress(store, lease),
         "begin_apply": lambda: store.begin_apply(apply_record("a2"), lease),
         "step": lambda: store.step(journal_step(1), lease),
         "end_apply": lambda: store.end_apply("a1", ApplyStatus.FAILED, NOW, "", lease),
@@ -603,7 +664,7 @@ def worker(target: Callable[..., None], *args: object) -> Iterator[BaseProcess]:
 
 
 def hold_lease(kind: str, folder: Path, told: Connection) -> None:
-    lease = FACTORIES[kind](folder).acquire(APPLY_LOCK, current_holder(), "apply", NOW)
+    lease = FACTORIES[kind](folder).acquire(APPLY_LOCK, this_process(), "apply", NOW)
     told.send(lease.model_dump_json())
     signal.pause()
 

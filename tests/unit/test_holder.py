@@ -9,17 +9,17 @@ import pytest
 
 from olake_reconcile.model.run import Holder
 from olake_reconcile.state import holder as module
-from olake_reconcile.state.holder import current_holder, is_dead
+from olake_reconcile.state.holder import is_dead, this_process
 
 
 def changed(**changes: object) -> Holder:
-    return current_holder().model_copy(update=changes)
+    return this_process().model_copy(update=changes)
 
 
 def test_this_process_lives() -> None:
-    assert not is_dead(current_holder())
-    assert current_holder() == current_holder()
-    assert current_holder().pid == os.getpid()
+    assert not is_dead(this_process())
+    assert this_process() == this_process()
+    assert this_process().pid == os.getpid()
 
 
 def test_a_process_that_ended_is_dead() -> None:
@@ -47,7 +47,7 @@ def test_nothing_is_certain_of_another_host() -> None:
 
 
 def test_nothing_is_certain_of_another_container_on_this_kernel() -> None:
-    kernel = current_holder().boot.partition("/")[0]
+    kernel = this_process().boot.partition("/")[0]
     assert not is_dead(changed(boot=f"{kernel}/1", pid=2**22 + 1))
 
 
@@ -57,9 +57,9 @@ def test_nothing_is_certain_where_the_system_does_not_tell(
     gone = changed(pid=2**22 + 1)
     assert is_dead(gone)
     monkeypatch.setattr(module, "_PROC", tmp_path)
-    assert current_holder().boot == ""
+    assert this_process().boot == ""
     assert not is_dead(gone)
-    assert not is_dead(current_holder())
+    assert not is_dead(this_process())
 
 
 def test_a_process_that_the_system_hides_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from olake_reconcile.model.stored import Stored, StoredEndpoint, StoredJob
 from olake_reconcile.state import filesystem, sqlite
 from olake_reconcile.state.base import APPLY_LOCK, Lease
 from olake_reconcile.state.filesystem import file_system
-from olake_reconcile.state.holder import current_holder
+from olake_reconcile.state.holder import this_process
 from olake_reconcile.state.migrations import FORMAT
 from olake_reconcile.state.store import SqlStore
 from olake_reconcile.state.tables import metadata
@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> SqlStore:
 
 
 def lease(store: SqlStore, name: str = APPLY_LOCK) -> Lease:
-    return store.acquire(name, current_holder(), "test", NOW)
+    return store.acquire(name, this_process(), "test", NOW)
 
 
 def execute(path: Path, statement: str) -> list[tuple[object, ...]]:
