@@ -519,11 +519,11 @@ def test_no_write_gets_past_a_lost_lease(store: StateStore, lost: str) -> None:
     assert (store.read(), store.applies(), store.journal("a1"), store.leases()) == before
 
 
-def test_every_fenced_write_is_covered_above() -> None:
+def test_every_fenced_write_is_covered_above(store: StateStore) -> None:
     fenced = {
         name for name, member in vars(StateStore).items() if "fence" in getattr(member, "__annotations__", {})
     }
-    assert fenced | {"renew"} == set(fenced_writes(SqlStore("sqlite:///x", Path()), Lease.model_construct()))
+    assert fenced | {"renew"} == set(fenced_writes(store, lease_of(store)))
 
 
 # Runs
