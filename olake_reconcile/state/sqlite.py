@@ -20,7 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from olake_reconcile.errors import Locked, ReconcileError, StateUnusable
+from olake_reconcile.errors import ReconcileError, StateUnusable, Unreachable
 from olake_reconcile.state.filesystem import refuse_network_folder
 from olake_reconcile.state.format import prepare, ready
 
@@ -136,7 +136,8 @@ class SqliteDatabase:
         store = f"The state store {self._path}"
         match code:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                return Locked(
+                # Not `Locked`: a holder whose heartbeat meets this has lost nothing yet.
+                return Unreachable(
                     f"{store} is busy: another process has been writing for {BUSY_SECONDS:.0f} seconds",
                     remedy="Try again; if it lasts, find the process that has the file open.",
                 )

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from olake_reconcile.errors import Locked, ReconcileError, StateUnusable
+from olake_reconcile.errors import ReconcileError, StateUnusable, Unreachable
 from olake_reconcile.model.stored import Stored, StoredEndpoint, StoredJob
 from olake_reconcile.state import filesystem, sqlite
 from olake_reconcile.state.base import APPLY_LOCK, Lease
@@ -202,14 +202,14 @@ def test_a_folder_in_its_place_and_a_file_for_a_folder_are_errors(store: SqlStor
         store.create()
 
 
-def test_a_store_that_stays_busy_is_locked(
+def test_a_store_that_stays_busy_is_worth_another_try(
     store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.0)
     store.create()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Locked, match="busy"):
+        with pytest.raises(Unreachable, match="busy"):
             lease(store)
         assert store.leases() == ()
     lease(store)
