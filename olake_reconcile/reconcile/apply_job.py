@@ -43,7 +43,7 @@ def apply_job(
     sync: bool,
 ) -> None:
     """Do everything that the plan says of one job. Raises what the steps raise; what was done stays done."""
-    stored = services.store.read().jobs.get(name)
+    stored = services.store.read(name).jobs.get(name)
     subject = str(Address("job", name))
     clears = [a for a in actions if is_clear(a)]
     if not clears:
@@ -151,7 +151,7 @@ def _begin_clear(services: Services, run_id: str, job: str) -> str:
 
 def _destination(services: Services, job: StoredJob) -> OpenDestination:
     name = str(job.spec["destination"])
-    stored = services.store.read().destinations.get(name)
+    stored = services.store.read(job.name).destinations.get(name)
     if stored is None:
         raise ReconcileError(
             f"destination.{name}, which holds the tables of {job.name}, is not in the state",
@@ -172,7 +172,7 @@ def _store(
 
 
 def _save(services: Services, lock: HeldLease, name: str, actions: Sequence[Action]) -> None:
-    stored = services.store.read().jobs.get(name)
+    stored = services.store.read(name).jobs.get(name)
     made_from = actions[0].serial
     if stored is not None and stored.serial == made_from + 1:
         return  # saved before a crash kept the journal from saying so
@@ -195,7 +195,7 @@ def _reschedules(actions: Sequence[Action]) -> bool:
 
 def _reschedule(services: Services, name: str) -> None:
     """Set the job's next run by its schedule; none when it is inactive or by hand only."""
-    stored = services.store.read().jobs[name]
+    stored = services.store.read(name).jobs[name]
     job = read_job(name, stored.spec)
     due = None
     if job.active and job.schedule:
@@ -204,5 +204,5 @@ def _reschedule(services: Services, name: str) -> None:
 
 
 def _make_due(services: Services, name: str) -> None:
-    if services.store.read().jobs[name].active:
+    if services.store.read(name).jobs[name].active:
         services.store.set_due(name, services.clock.now(), "apply")

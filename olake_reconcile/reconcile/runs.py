@@ -47,7 +47,7 @@ def sync_job(
     services.store.create()
     finish_applies(services)
     with held(services, f"job:{name}", "sync", wait=lock_timeout) as lease:
-        stored = services.store.read()
+        stored = services.store.read(name)
         job = runnable_job(stored, name)
         _mark_lost_runs(services, name)
         run = Run(
@@ -77,10 +77,9 @@ def runnable_job(stored: Stored, name: str) -> StoredJob:
     """Return the job if it may run. Raises `ReconcileError` or `Blocked`."""
     job = stored.jobs.get(name)
     if job is None:
-        known = ", ".join(sorted(stored.jobs)) or "none yet"
         raise ReconcileError(
-            f"no job called '{name}' was applied (applied are: {known})",
-            remedy="Run `olake-reconcile apply` first, or check the name.",
+            f"no job called '{name}' was applied",
+            remedy="Run `olake-reconcile apply` first, or look its name up with `olake-reconcile status`.",
         )
     if job.hold is not None:
         raise Blocked(f"{name} is held by {job.hold.who}", remedy=f"olake-reconcile resume {name}")
@@ -186,7 +185,7 @@ def _task(services: Services, project: str, job: StoredJob, stream: StoredStream
 
 def _plan_next(services: Services, name: str) -> None:
     """Missed runs coalesce: the next due time is counted from now, not from the last one."""
-    stored = services.store.read().jobs.get(name)
+    stored = services.store.read(name).jobs.get(name)
     if stored is None:
         return
     job = read_job(name, stored.spec)
