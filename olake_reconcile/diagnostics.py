@@ -34,7 +34,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. `source_line` is the text of the guilty line, already free of secrets."""
+    """One finding. `source_line` is the guilty line, already free of secrets.
+
+    `caret` is the column of `source_line` to point at, where hiding a secret has moved it.
+    """
 
     severity: Severity
     code: str
@@ -42,6 +45,7 @@ class Diagnostic:
     place: Place | None = None
     hint: str = ""
     source_line: str = field(default="", compare=False)
+    caret: int = field(default=0, compare=False)
 
     @property
     def is_error(self) -> bool:
@@ -55,7 +59,8 @@ class Diagnostic:
         lines = [f"{where}{self.severity}: {self.message}{hint} [{self.code}]"]
         if self.place and self.source_line:
             lines.append(f"    {self.source_line}")
-            indent = "".join("\t" if c == "\t" else " " for c in self.source_line[: self.place.column - 1])
+            before = self.source_line[: (self.caret or self.place.column) - 1]
+            indent = "".join("\t" if c == "\t" else " " for c in before)
             lines.append(f"    {indent}^")
         return "\n".join(lines)
 

@@ -70,5 +70,8 @@ def expand(text: str, resolve: Callable[[Reference], str]) -> str:
 
 def is_only_references(text: str) -> bool:
     """Whether `text` is made of references without defaults alone, as a secret must be."""
-    found = parts(text)
+    try:
+        found = parts(text)
+    except BadReference:
+        return False
     return bool(found) and all(isinstance(p, Reference) and p.default is None for p in found)
