@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from olake_reconcile.model.base import Model
-from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.names import StreamId, StreamKey
 from olake_reconcile.model.partition import Transform
 from olake_reconcile.model.stream import SyncMode
 
@@ -58,7 +58,7 @@ class Catalogue(Model):
     """All streams of a source. `identity` is what the server says it is (design §4)."""
 
     identity: str
-    streams: dict[StreamId, SourceStream]
+    streams: dict[StreamKey, SourceStream]
 
 
 _TEMPORAL = frozenset({Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})

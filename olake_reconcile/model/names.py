@@ -7,7 +7,9 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 # Job, source and destination names: OLake's UI allows [a-z0-9_]; capitals and '-' are common in files.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}\Z")
@@ -34,6 +36,12 @@ class StreamId:
 
     def __str__(self) -> str:
         return f"{self.namespace}.{self.name}"
+
+
+# A stream id as the key of a JSON object, which can only be text.
+StreamKey = Annotated[
+    StreamId, BeforeValidator(lambda key: StreamId.parse(key) if isinstance(key, str) else key)
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
