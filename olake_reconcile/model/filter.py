@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 Literal = str | int | Decimal | bool
@@ -91,6 +92,7 @@ class Filter:
         return _canonical(self.expression)
 
 
+@lru_cache(maxsize=4096)  # the same few filters stand at thousands of streams
 def parse_filter(text: str) -> Filter:
     """Return the filter that `text` spells. Raises `BadFilter`."""
     if len(text) > MAX_LENGTH:

@@ -19,9 +19,8 @@ def job_actions(context: Context, job: Job) -> list[Action]:
     stored = context.stored.jobs.get(job.name)
     reasons = _reasons_for_all(context, job, stored) if stored else ()
     actions: list[Action] = [_job_action(context, job, stored)]
-    streams: list[Action] = [
-        stream_action(context, job, stored, stream, reasons) for stream in job.streams.values()
-    ]
+    found = (stream_action(context, job, stored, stream, reasons) for stream in job.streams.values())
+    streams = [action for action in found if action is not None]
     if stored:
         streams += _removals(context, job, stored)
     streams.sort(key=lambda a: a.address)
