@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 # OLake's metadata columns: every destination table has them beside the source's columns (engine.md).
 METADATA_COLUMNS = ("_olake_id", "_olake_timestamp", "_op_type", "_cdc_timestamp", "_cdc_lsn")
@@ -11,6 +12,7 @@ METADATA_COLUMNS = ("_olake_id", "_olake_timestamp", "_op_type", "_cdc_timestamp
 _NOT_PLAIN = re.compile(r"[^a-z0-9]")
 
 
+@lru_cache(maxsize=50_000)  # most columns of a workspace share few names
 def reformat(name: str) -> str:
     """Lower-case `name` and replace every character outside a-z and 0-9 by an underscore, one for one."""
     return _NOT_PLAIN.sub("_", name.lower())

@@ -44,7 +44,7 @@ def assemble(
     check_tables(entries, built, destinations)
     for name, job in built.items():
         if job.source in catalogues:
-            check_catalogue(entries[name], job, catalogues[job.source])
+            check_catalogue(project, entries[name], job, catalogues[job.source])
     if checked_note:
         note_unchecked(report, {job.source for job in built.values()} - catalogues.keys())
     if project is None or project.model is None:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from olake_reconcile.diagnostics import Severity
-from olake_reconcile.model.catalogue import Catalogue
+from olake_reconcile.diagnostics import Severity, did_you_mean
+from olake_reconcile.model.catalogue import TRANSFORM_KINDS, Catalogue, SourceColumn, SourceStream
 from olake_reconcile.model.job import Job
+from olake_reconcile.model.naming import collisions, column_name
+from olake_reconcile.model.stream import Stream, WriteMode
+from olake_reconcile.spec.filter_types import unfit_literals
 from olake_reconcile.spec.jobs import JobEntry
-from olake_reconcile.spec.report import Report
+from olake_reconcile.spec.node import value_at
+from olake_reconcile.spec.origins import deciding
+from olake_reconcile.spec.project import ProjectEntry
+from olake_reconcile.spec.report import Document, Report, listed, quoted
 
 
-def check_catalogue(entry: JobEntry, job: Job, catalogue: Catalogue) -> None:
+def check_catalogue(project: ProjectEntry | None, entry: JobEntry, job: Job, catalogue: Catalogue) -> None:
     """Complain about streams, modes and columns that the source does not have."""
+    known: list[str] = []
+    for stream in job.streams.values():
+        found = catalogue.streams.get(stream.id)
+        if found is not None:
+            _Checks(project, entry, stream, found).run()
+            continue
+        known = known or [str(s) for s in catalogue.streams]
+        message = f"source.{job.source} has no stream {quoted(stream.id)}"
+        at = entry.document.at(("streams", str(stream.id)), of_key=True)
+        entry.document.error(at, "unknown-stream", message, did_you_mean(str(stream.id), known))
 
 
 def note_unchecked(report: Report, sources: Iterable[str]) -> None:
@@ -20,3 +37,127 @@ def note_unchecked(report: Report, sources: Iterable[str]) -> None:
     for name in sorted(sources):
         message = f"streams of source.{name} were not checked: no cached catalogue; run `olake-reconcile discover {name}`"
         report.add(Severity.NOTE, "not-checked", message)
+
+
+class _At(NamedTuple):
+    document: Document
+    offset: int
+
+
+class _Checks:
+    """All checks of one stream against one table."""
+
+    def __init__(
+        self, project: ProjectEntry | None, entry: JobEntry, stream: Stream, offered: SourceStream
+    ) -> None:
+        self._project = project
+        self._entry = entry
+        self._stream = stream
+        self._offered = offered
+        self._columns = {c.name: c for c in offered.columns}
+
+    def run(self) -> None:
+        self._mode()
+        self._selection()
+        self._filter()
+        self._partitions()
+        for setting in ("cursor", "fallback_cursor", "chunk_column"):
+            name = getattr(self._stream, setting)
+            if name is not None and name not in self._columns:
+                self._unknown(name, self._at(setting))
+        self._types()
+        self._names()
+        self._key()
+
+    def _at(self, setting: str = "", *below: str | int) -> _At:
+        """Return where a setting was decided; the place of the stream itself without one, or if nobody set it."""
+        if setting and (found := deciding(self._project, self._entry, str(self._stream.id), setting)):
+            document, path = found
+            whole = (*path, *below)
+            return _At(document, document.at(whole if value_at(document.root, whole) is not None else path))
+        document = self._entry.document
+        return _At(document, document.at(("streams", str(self._stream.id)), of_key=True))
+
+    def _unknown(self, name: str, at: _At) -> None:
+        message = f"{self._stream.id} has no column {quoted(name)}"
+        at.document.error(at.offset, "unknown-column", message, did_you_mean(name, self._columns))
+
+    def _mode(self) -> None:
+        if self._stream.sync_mode not in self._offered.sync_modes:
+            at = self._at("sync_mode")
+            message = f"{self._stream.id} cannot be read by {self._stream.sync_mode}"
+            at.document.error(
+                at.offset, "unsupported-sync-mode", message, f"use {listed(self._offered.sync_modes)}"
+            )
+
+    def _selection(self) -> None:
+        for key in ("include", "exclude"):
+            for index, name in enumerate(getattr(self._stream.columns, key) or ()):
+                if name not in self._columns:
+                    self._unknown(name, self._at("columns", key, index))
+
+    def _filter(self) -> None:
+        if self._stream.filter is None:
+            return
+        at, text = self._at("filter"), self._stream.filter.text
+        for name in self._stream.filter.columns():
+            if name not in self._columns:
+                inside = at.document.inside(at.offset, text, max(0, text.find(name)))
+                self._unknown(name, _At(at.document, inside))
+        for column, message in unfit_literals(self._stream.filter, self._columns):
+            inside = at.document.inside(at.offset, text, max(0, text.find(column)))
+            at.document.error(inside, "bad-filter", f"bad filter: {message}")
+
+    def _partitions(self) -> None:
+        for index, field in enumerate(self._stream.partition_by):
+            column = self._columns.get(field.column)
+            at = self._at("partition_by", index)
+            if column is None:
+                self._unknown(field.column, at)
+            elif not self._stream.columns.selects(field.column):
+                message = f"{quoted(field)} partitions by a column that is not replicated"
+                at.document.error(at.offset, "excluded-column", message)
+            elif column.kind is not None and column.kind not in TRANSFORM_KINDS[field.transform]:
+                takes = listed(sorted(k.value for k in TRANSFORM_KINDS[field.transform]))
+                message = f"{quoted(field)} cannot be: {field.transform} takes {takes}, {column.name} is {column.kind}"
+                at.document.error(at.offset, "bad-partition", message)
+
+    def _selected(self) -> list[SourceColumn]:
+        return [c for c in self._offered.columns if self._stream.columns.selects(c.name)]
+
+    def _types(self) -> None:
+        unknown = [c for c in self._selected() if c.kind is None]
+        if not unknown:
+            return
+        at = self._at()
+        what = listed(f"{quoted(c.name)} ({c.type})" for c in unknown).replace(" or ", " and ")
+        names = ", ".join(_in_yaml(c.name) for c in unknown)
+        message = f"{self._stream.id} has columns of types that cannot be replicated: {what}"
+        at.document.error(at.offset, "unsupported-type", message, f"write columns: {{exclude: [{names}]}}")
+
+    def _names(self) -> None:
+        plain = self._stream.use_source_column_names
+        names = {c.name: column_name(c.name, use_source_column_names=plain) for c in self._selected()}
+        for destination, sources in collisions(names):
+            at = self._at()
+            shared = listed(map(quoted, sources)).replace(" or ", " and ")
+            if len(sources) > 1:
+                message = (
+                    f"{shared} of {self._stream.id} would all be {quoted(destination)} at the destination"
+                )
+            else:
+                message = f"{shared} of {self._stream.id} would take the place of the metadata column {quoted(destination)}"
+            at.document.error(at.offset, "column-collision", message, "exclude all but one of them")
+
+    def _key(self) -> None:
+        if self._stream.write_mode is not WriteMode.UPSERT:
+            return
+        missing = [k for k in self._offered.primary_key if not self._stream.columns.selects(k)]
+        if missing:
+            at = self._at("columns")
+            message = f"{listed(map(quoted, missing))} is in the primary key of {self._stream.id}, which upsert needs"
+            at.document.error(at.offset, "excluded-key", message, "replicate it, or use write_mode append")
+
+
+def _in_yaml(name: str) -> str:
+    return name if name.replace("_", "a").isalnum() and not name[0].isdigit() else f'"{name}"'

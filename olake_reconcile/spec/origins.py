@@ -37,16 +37,13 @@ class FileOrigins:
         entry = self._entry(address)
         if entry is None:
             return None
-        keys = setting.split(".") if setting else []
-        for document, prefix in self._blocks(entry, address, keys[0]) if keys else ():
-            block = value_at(document.root, prefix)
-            for key in _spellings(keys[0]):
-                if isinstance(block, Map) and key in block:
-                    return _nearest(document, (*prefix, key, *keys[1:]))
-        own = ("streams", address.stream) if address.kind == "stream" else ("name",)
-        if value_at(entry.document.root, own[:1]) is None:
-            return None
-        return _nearest(entry.document, own)
+        key, *below = setting.split(".")
+        stream = address.stream if address.kind == "stream" else ""
+        defaults = self._project if isinstance(entry, JobEntry) else None
+        if key and (found := deciding(defaults, entry, stream, key)):
+            return _nearest(found[0], (*found[1], *below))
+        own = ("streams", stream) if stream else ("name",)
+        return _nearest(entry.document, own) if value_at(entry.document.root, own[:1]) is not None else None
 
     def _entry(self, address: Address) -> SourceEntry | DestinationEntry | JobEntry | None:
         match address.kind:
@@ -57,21 +54,34 @@ class FileOrigins:
             case "job" | "stream":
                 return self._jobs.get(address.name)
 
-    def _blocks(
-        self, entry: SourceEntry | DestinationEntry | JobEntry, address: Address, key: str
-    ) -> Iterator[tuple[Document, tuple[str, ...]]]:
-        """Yield the blocks that may decide a setting, the nearest first."""
-        own, project = entry.document, self._project.document
-        if address.kind != "stream":
-            yield own, ()
-            if address.kind == "job":
-                yield project, ("job_defaults",)
-            return
-        yield own, ("streams", address.stream)
-        for document, prefix in ((own, ()), (project, ("job_defaults",))):
-            yield document, (*prefix, "stream_defaults")
-            if key in _ALSO_FOR_STREAMS:
-                yield document, prefix
+
+def deciding(
+    project: ProjectEntry | None, entry: SourceEntry | DestinationEntry | JobEntry, stream: str, key: str
+) -> tuple[Document, tuple[str, ...]] | None:
+    """Return the document that decides a setting of a resource, and the path in it; None when none sets it."""
+    for document, prefix in _blocks(project, entry.document, stream, key):
+        block = value_at(document.root, prefix)
+        for spelling in _spellings(key):
+            if isinstance(block, Map) and spelling in block:
+                return document, (*prefix, spelling)
+    return None
+
+
+def _blocks(
+    project: ProjectEntry | None, own: Document, stream: str, key: str
+) -> Iterator[tuple[Document, tuple[str, ...]]]:
+    """Yield the blocks that may decide a setting, the nearest first."""
+    outer: list[tuple[Document, tuple[str, ...]]] = [(own, ())]
+    if project is not None:
+        outer.append((project.document, ("job_defaults",)))
+    if not stream:
+        yield from outer
+        return
+    yield own, ("streams", stream)
+    for document, prefix in outer:
+        yield document, (*prefix, "stream_defaults")
+        if key in _ALSO_FOR_STREAMS:
+            yield document, prefix
 
 
 def _spellings(key: str) -> list[str]:

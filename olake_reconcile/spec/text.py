@@ -6,6 +6,7 @@ from bisect import bisect_right
 from functools import cached_property
 
 from olake_reconcile.diagnostics import Place
+from olake_reconcile.spec.shown import Visible
 
 # Nothing of a longer line helps a reader; one huge line must not fill the screen either.
 _LONGEST_SHOWN = 160
@@ -50,8 +51,11 @@ class SourceText:
         return start, end - 1 if end > start and self.text[end - 1] == "\r" else end
 
     def shown_line(self, place: Place) -> tuple[str, int]:
-        """Return the line at `place` as it may be shown, and the column of the caret below it."""
+        """Return the line at `place` as it may be shown, free of secrets, and the column of the caret below it."""
         start, end = self.line_span(place.line)
-        if place.column > _LONGEST_SHOWN:
-            return "", 0
-        return self.text[start:end][: _LONGEST_SHOWN + 40], place.column
+        line, caret = self._visible.line(start, end, start + place.column - 1)
+        return (line[:_LONGEST_SHOWN], caret) if caret <= _LONGEST_SHOWN else ("", 0)
+
+    @cached_property
+    def _visible(self) -> Visible:
+        return Visible(self.text)
