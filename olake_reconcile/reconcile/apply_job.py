@@ -6,20 +6,21 @@ is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from zoneinfo import ZoneInfo
+from dataclasses import dataclass
+from datetime import datetime
 
 from olake_reconcile.engine.base import ClearTicket, OpenDestination
-from olake_reconcile.errors import Locked, ReconcileError
-from olake_reconcile.model.codec import read_destination, read_job
+from olake_reconcile.errors import Interrupted, Locked, ReconcileError
+from olake_reconcile.model.codec import read_destination
 from olake_reconcile.model.journal import StepKind
 from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.run import Run, RunStatus, RunType, StreamOutcome, Trigger
-from olake_reconcile.model.schedule import next_due
-from olake_reconcile.model.stored import StoredJob
+from olake_reconcile.model.stored import StoredJob, StoredStream
 from olake_reconcile.model.table import Owner
 from olake_reconcile.plan.actions import Action, Create, Rebuild, Remove, Update, is_clear
+from olake_reconcile.reconcile.due import reschedule
 from olake_reconcile.reconcile.endpoints import open_destination
 from olake_reconcile.reconcile.ids import uid
 from olake_reconcile.reconcile.journal import Journal
@@ -32,151 +33,215 @@ from olake_reconcile.state.base import LEASE_SECONDS
 CANCEL_SECONDS = 60 + LEASE_SECONDS
 
 
-def apply_job(
-    services: Services,
-    journal: Journal,
-    lock: HeldLease,
-    project: str,
-    name: str,
-    actions: Sequence[Action],
-    *,
-    sync: bool,
-) -> None:
-    """Do everything that the plan says of one job. Raises what the steps raise; what was done stays done."""
-    stored = services.store.read(name).jobs.get(name)
-    subject = str(Address("job", name))
-    clears = [a for a in actions if is_clear(a)]
-    if not clears:
-        _store(services, journal, lock, name, actions)
-        if _reschedules(actions):
-            journal.do(StepKind.SCHEDULE_RESTORED, subject, lambda: _reschedule(services, name))
-        return
-    if stored is None:
-        raise AssertionError(f"a clear of job {name}, which was never stored")
-    journal.do(
-        StepKind.SCHEDULE_STOPPED,
-        subject,
-        lambda: services.store.set_due(name, None, "clearing the destination"),
-    )
-    with _stopped(services, journal, name):
-        _clear(services, journal, lock, project, stored, clears)
-        _store(services, journal, lock, name, actions)
-        journal.do(StepKind.SCHEDULE_RESTORED, subject, lambda: _reschedule(services, name))
-        if sync and any(isinstance(a, Rebuild) for a in actions):
-            journal.do(StepKind.MADE_DUE, subject, lambda: _make_due(services, name))
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
 
 
-@contextmanager
-def _stopped(services: Services, journal: Journal, name: str) -> Iterator[None]:
-    """Hold the job's lease; a sync that holds it is cancelled, and waited for until it has really stopped."""
-    lease = f"job:{name}"
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(held(services, lease, "apply"))
-        except Locked:
-            running = [r for r in services.store.runs(name) if r.status is RunStatus.RUNNING]
-            if not running:
-                raise
-            journal.do(
-                StepKind.RUN_CANCELLED,
-                str(Address("job", name)),
-                lambda: _cancel(services, running),
-                {"runs": [r.id for r in running]},
+@dataclass(frozen=True)
+class JobApply:
+    """What a plan says of one job, and what is needed to do it.
+
+    `fence` is the lease under which the job's records are written. `stop` is asked between two streams: a clear
+    that has begun is finished, the rest stays journaled. With `sync` a rebuilt job is made due at once.
+    """
+
+    services: Services
+    journal: Journal
+    fence: HeldLease
+    project: str
+    name: str
+    actions: Sequence[Action]
+    sync: bool = True
+    trigger: Trigger = Trigger.APPLY
+    stop: Callable[[], bool] = never
+
+    @property
+    def _subject(self) -> str:
+        return str(Address("job", self.name))
+
+    @property
+    def clears(self) -> list[Action]:
+        """The actions that clear data."""
+        return [a for a in self.actions if is_clear(a)]
+
+    def run(self) -> None:
+        """Do everything. Raises what the steps raise; what was done stays done."""
+        if not self.clears:
+            self._store()
+            if _reschedules(self.actions):
+                self._restore_schedule()
+            return
+        self._stop_schedule()
+        with self._stopped():
+            self.run_stopped()
+
+    def run_stopped(self) -> None:
+        """Clear, store, restore the schedule. The caller holds the job's lease."""
+        stored = self._stored()
+        if stored is None:
+            raise AssertionError(f"a clear of job {self.name}, which was never stored")
+        self._stop_schedule()
+        self._clear(stored)
+        self._store()
+        self._restore_schedule()
+        if self.sync and any(isinstance(a, Rebuild) for a in self.actions):
+            self.journal.do(StepKind.MADE_DUE, self._subject, self._make_due)
+
+    def abandon(self) -> None:
+        """Undo what was done before the point of no return: only a stopped schedule can be."""
+        before = self.journal.detail(StepKind.SCHEDULE_STOPPED, self._subject)
+        if before is not None and (stored := self._stored()) is not None and stored.active:
+            due = before.get("due")
+            self.services.store.set_due(
+                self.name, datetime.fromisoformat(due) if due else None, str(before.get("reason", ""))
             )
-            stack.enter_context(held(services, lease, "apply", wait=CANCEL_SECONDS))
-        yield
 
+    def _stored(self) -> StoredJob | None:
+        return self.services.store.read(self.name).jobs.get(self.name)
 
-def _cancel(services: Services, runs: Sequence[Run]) -> None:
-    for run in runs:
-        services.store.request_cancel(run.id)
+    # The schedule
 
-
-def _clear(
-    services: Services,
-    journal: Journal,
-    lock: HeldLease,
-    project: str,
-    job: StoredJob,
-    clears: Sequence[Action],
-) -> None:
-    """Clear the streams one by one, as a run of its own in the history."""
-    destination = _destination(services, job)
-    run = _begin_clear(services, f"{journal.apply_id}.{job.name}", job.name)
-    for action in clears:
-        stream_id = StreamId.parse(action.address.stream)
-        stream = job.streams.get(stream_id)
-        if stream is None:  # erased, and stored as such, before a crash
-            continue
-        owner = Owner(
-            project=project,
-            environment=services.environment,
-            job=job.name,
-            stream=stream.uid,
-            generation=stream.generation,
+    def _stop_schedule(self) -> None:
+        stored = self._stored()
+        due = stored.due if stored else None
+        self.journal.do(
+            StepKind.SCHEDULE_STOPPED,
+            self._subject,
+            lambda: self.services.store.set_due(self.name, None, "clearing the destination"),
+            {"due": due.isoformat() if due else None, "reason": stored.due_reason if stored else ""},
         )
+
+    def _restore_schedule(self) -> None:
+        self.journal.do(
+            StepKind.SCHEDULE_RESTORED, self._subject, lambda: reschedule(self.services, self.name)
+        )
+
+    def _make_due(self) -> None:
+        stored = self._stored()
+        if stored is not None and stored.active:
+            self.services.store.set_due(self.name, self.services.clock.now(), "apply")
+
+    # The running sync
+
+    @contextmanager
+    def _stopped(self) -> Iterator[None]:
+        """Hold the job's lease; a sync that holds it is cancelled, and waited for until it has really stopped."""
+        lease = f"job:{self.name}"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(self.services, lease, "apply"))
+            except Locked:
+                running = self._running_syncs()
+                if not running:
+                    raise
+                self.journal.do(
+                    StepKind.RUN_CANCELLED,
+                    self._subject,
+                    lambda: self._cancel(running),
+                    {"runs": [r.id for r in running]},
+                )
+                stack.enter_context(held(self.services, lease, "apply", wait=CANCEL_SECONDS))
+            yield
+
+    def _running_syncs(self) -> list[Run]:
+        runs = self.services.store.runs(self.name)
+        return [r for r in runs if r.status is RunStatus.RUNNING and r.type is RunType.SYNC]
+
+    def _cancel(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            self.services.store.request_cancel(run.id)
+
+    # The clear
+
+    def _clear(self, job: StoredJob) -> None:
+        """Clear the streams one by one, as a run of its own in the history."""
+        destination = self._destination(job)
+        run = self._begin_clear()
+        for action in self.clears:
+            if self.stop():
+                raise Interrupted(
+                    f"stopped between two streams of {self.name}: the rest is journaled",
+                    remedy="The next `apply`, `sync` or loop pass finishes it.",
+                )
+            stream = job.streams.get(StreamId.parse(action.address.stream))
+            if stream is not None:  # None: erased, and stored as such, before a crash
+                self._clear_stream(destination, run, action, stream)
+        self.services.store.end_run(run, RunStatus.COMPLETED, self.services.clock.now())
+
+    def _clear_stream(
+        self, destination: OpenDestination, run: str, action: Action, stream: StoredStream
+    ) -> None:
         subject = str(action.address)
-        found = journal.detail(StepKind.STREAM_CLEARED, subject)
+        found = self.journal.detail(StepKind.STREAM_CLEARED, subject)
         if found is None:
-            ticket = services.engine.prepare_clear(destination, stream.place, owner)
+            ticket = self.services.engine.prepare_clear(destination, stream.place, self._owner(stream))
         else:
             ticket = ClearTicket.model_validate(found)
-        journal.do(
+        self.journal.do(
             StepKind.STREAM_CLEARED,
             subject,
-            lambda ticket=ticket: services.engine.clear(destination, ticket),  # type: ignore[misc]
+            lambda: self.services.engine.clear(destination, ticket),
             ticket.model_dump(mode="json"),
         )
         rows = action.impact.rows if isinstance(action, Rebuild | Remove) else None
-        outcome = StreamOutcome(stream=stream_id, status=RunStatus.COMPLETED, rows=rows or 0)
-        services.store.save_outcome(run, outcome)
-    services.store.end_run(run, RunStatus.COMPLETED, services.clock.now())
+        outcome = StreamOutcome(stream=stream.id, status=RunStatus.COMPLETED, rows=rows or 0)
+        self.services.store.save_outcome(run, outcome)
 
+    def _owner(self, stream: StoredStream) -> Owner:
+        return Owner(
+            project=self.project,
+            environment=self.services.environment,
+            job=self.name,
+            stream=stream.uid,
+            generation=stream.generation,
+        )
 
-def _begin_clear(services: Services, run_id: str, job: str) -> str:
-    if services.store.run(run_id) is None:
-        services.store.begin_run(
-            Run(
-                id=run_id,
-                job=job,
-                type=RunType.CLEAR,
-                trigger=Trigger.APPLY,
-                status=RunStatus.RUNNING,
-                started=services.clock.now(),
-                holder=services.holder,
+    def _begin_clear(self) -> str:
+        run_id = f"{self.journal.apply_id}.{self.name}"
+        if self.services.store.run(run_id) is None:
+            self.services.store.begin_run(
+                Run(
+                    id=run_id,
+                    job=self.name,
+                    type=RunType.CLEAR,
+                    trigger=self.trigger,
+                    status=RunStatus.RUNNING,
+                    started=self.services.clock.now(),
+                    holder=self.services.holder,
+                )
             )
+        return run_id
+
+    def _destination(self, job: StoredJob) -> OpenDestination:
+        name = str(job.spec["destination"])
+        stored = self.services.store.read(job.name).destinations.get(name)
+        if stored is None:
+            raise ReconcileError(
+                f"destination.{name}, which holds the tables of {job.name}, is not in the state",
+                remedy="Restore the state from a backup, or remove the job from it.",
+            )
+        return open_destination(
+            read_destination(name, stored.spec), self.services.secrets, self.services.root
         )
-    return run_id
 
+    # The settings
 
-def _destination(services: Services, job: StoredJob) -> OpenDestination:
-    name = str(job.spec["destination"])
-    stored = services.store.read(job.name).destinations.get(name)
-    if stored is None:
-        raise ReconcileError(
-            f"destination.{name}, which holds the tables of {job.name}, is not in the state",
-            remedy="Restore the state from a backup, or remove the job from it.",
+    def _store(self) -> None:
+        made_from = self.actions[0].serial
+        begun = self.journal.detail(StepKind.SETTINGS_STORED, self._subject) is not None
+        self.journal.do(
+            StepKind.SETTINGS_STORED,
+            self._subject,
+            lambda: self._save(made_from, begun=begun),
+            {"made_from": made_from},
         )
-    return open_destination(read_destination(name, stored.spec), services.secrets, services.root)
 
-
-def _store(
-    services: Services, journal: Journal, lock: HeldLease, name: str, actions: Sequence[Action]
-) -> None:
-    journal.do(
-        StepKind.SETTINGS_STORED,
-        str(Address("job", name)),
-        lambda: _save(services, lock, name, actions),
-        {"made_from": actions[0].serial},
-    )
-
-
-def _save(services: Services, lock: HeldLease, name: str, actions: Sequence[Action]) -> None:
-    stored = services.store.read(name).jobs.get(name)
-    made_from = actions[0].serial
-    if stored is not None and stored.serial == made_from + 1:
-        return  # saved before a crash kept the journal from saying so
-    services.store.save_job(settled_job(name, actions, stored, uid), lock.lease)
+    def _save(self, made_from: int, *, begun: bool) -> None:
+        stored = self._stored()
+        if begun and stored is not None and stored.serial == made_from + 1:
+            return  # saved before a crash kept the journal from saying so
+        self.services.store.save_job(settled_job(self.name, self.actions, stored, uid), self.fence.lease)
 
 
 def _reschedules(actions: Sequence[Action]) -> bool:
@@ -191,18 +256,3 @@ def _reschedules(actions: Sequence[Action]) -> bool:
             case _:
                 pass
     return False
-
-
-def _reschedule(services: Services, name: str) -> None:
-    """Set the job's next run by its schedule; none when it is inactive or by hand only."""
-    stored = services.store.read(name).jobs[name]
-    job = read_job(name, stored.spec)
-    due = None
-    if job.active and job.schedule:
-        due = next_due(job.schedule, services.clock.now(), ZoneInfo(job.timezone))
-    services.store.set_due(name, due, "schedule" if due else "")
-
-
-def _make_due(services: Services, name: str) -> None:
-    if services.store.read(name).jobs[name].active:
-        services.store.set_due(name, services.clock.now(), "apply")

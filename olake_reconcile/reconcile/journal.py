@@ -35,6 +35,10 @@ class Journal:
         """Whether a destructive step of one of the subjects has started."""
         return any(kind.is_destructive and subject in subjects for kind, subject in self._found)
 
+    def touched(self, subjects: Sequence[str]) -> bool:
+        """Whether any step of one of the subjects has started."""
+        return any(subject in subjects for _, subject in self._found)
+
     def detail(self, kind: StepKind, subject: str) -> dict[str, Any] | None:
         """Return what was journaled when the step started, None when it never did."""
         step = self._found.get((kind, subject))

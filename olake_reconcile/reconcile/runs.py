@@ -6,17 +6,16 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from olake_reconcile.engine.base import OpenDestination, OpenSource, StreamTask, SyncRequest
 from olake_reconcile.errors import Blocked, ReconcileError
 from olake_reconcile.model.codec import read_destination, read_job, read_source, read_stream
 from olake_reconcile.model.event import Event, Level
 from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
-from olake_reconcile.model.schedule import next_due
 from olake_reconcile.model.stored import Stored, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.table import Owner
 from olake_reconcile.reconcile.apply import recover, unfinished
+from olake_reconcile.reconcile.due import reschedule
 from olake_reconcile.reconcile.endpoints import open_destination, open_source
 from olake_reconcile.reconcile.ids import run_id
 from olake_reconcile.reconcile.leases import HeldLease, held
@@ -63,7 +62,7 @@ def sync_job(
         try:
             return _run(services, project, stored, job, run, lease, on_event, stop)
         finally:
-            _plan_next(services, name)
+            reschedule(services, name)
 
 
 def finish_applies(services: Services) -> None:
@@ -181,18 +180,6 @@ def _task(services: Services, project: str, job: StoredJob, stream: StoredStream
     )
     settings = read_stream(stream.id, stream.spec)
     return StreamTask(stream=settings, place=stream.place, owner=owner, position=stream.position)
-
-
-def _plan_next(services: Services, name: str) -> None:
-    """Missed runs coalesce: the next due time is counted from now, not from the last one."""
-    stored = services.store.read(name).jobs.get(name)
-    if stored is None:
-        return
-    job = read_job(name, stored.spec)
-    due = None
-    if job.schedule and job.active:
-        due = next_due(job.schedule, services.clock.now(), ZoneInfo(job.timezone))
-    services.store.set_due(name, due, "schedule" if due else "")
 
 
 class _Scratch:

@@ -10,6 +10,7 @@ import click
 from olake_reconcile.cli.options import consent, lock_timeout, no_refresh
 from olake_reconcile.cli.planning import planned
 from olake_reconcile.cli.session import Session, is_terminal
+from olake_reconcile.cli.stopping import stop_on_signals
 from olake_reconcile.errors import ExitCode, ReconcileError, StalePlan
 from olake_reconcile.model.journal import JournalStep, StepKind, StepStatus
 from olake_reconcile.plan.document import plan_hash
@@ -43,7 +44,7 @@ def apply(
       olake-reconcile apply --auto-approve --allow-rebuild daily_orders/public.orders
     """
     from olake_reconcile.cli.view_plan import render_plan
-    from olake_reconcile.reconcile.apply import apply_plan
+    from olake_reconcile.reconcile.apply import ApplyOptions, apply_plan
     from olake_reconcile.reconcile.runs import finish_applies
 
     finish_applies(session.services)
@@ -66,7 +67,9 @@ def apply(
             )
         return made
 
-    result = apply_plan(session.services, make, _show_step, sync=not no_sync, lock_timeout=lock_timeout)
+    with stop_on_signals() as stop:
+        how = ApplyOptions(sync=not no_sync, lock_timeout=lock_timeout, stop=stop.is_set)
+        result = apply_plan(session.services, make, _show_step, how)
     session.warn(result.warnings)
     _conclude(shown, sync=not no_sync)
     return ExitCode.OK
