@@ -72,6 +72,8 @@ class JobApply:
             if _reschedules(self.actions):
                 self._restore_schedule()
             return
+        if self._is_finished():
+            return  # killed after the last step: a sync that runs by now has nothing to do with it
         self._stop_schedule()
         with self._stopped():
             self.run_stopped()
@@ -85,8 +87,16 @@ class JobApply:
         self._clear(stored)
         self._store()
         self._restore_schedule()
-        if self.sync and any(isinstance(a, Rebuild) for a in self.actions):
+        if self._makes_due:
             self.journal.do(StepKind.MADE_DUE, self._subject, self._make_due)
+
+    @property
+    def _makes_due(self) -> bool:
+        return self.sync and any(isinstance(a, Rebuild) for a in self.actions)
+
+    def _is_finished(self) -> bool:
+        last = StepKind.MADE_DUE if self._makes_due else StepKind.SCHEDULE_RESTORED
+        return self.journal.is_done(last, self._subject)
 
     def abandon(self) -> None:
         """Undo what was done before the point of no return: only a stopped schedule can be."""

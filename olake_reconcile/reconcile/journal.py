@@ -39,6 +39,11 @@ class Journal:
         """Whether any step of one of the subjects has started."""
         return any(subject in subjects for _, subject in self._found)
 
+    def is_done(self, kind: StepKind, subject: str) -> bool:
+        """Whether the step has ended."""
+        step = self._found.get((kind, subject))
+        return step is not None and step.status is StepStatus.DONE
+
     def detail(self, kind: StepKind, subject: str) -> dict[str, Any] | None:
         """Return what was journaled when the step started, None when it never did."""
         step = self._found.get((kind, subject))
@@ -57,10 +62,9 @@ class Journal:
         """
         if self._lock.lost.is_set():
             raise Locked("the apply lock was lost while applying", why="Another process may be applying now.")
-        before = self._found.get((kind, subject))
-        if before and before.status is StepStatus.DONE:
+        if self.is_done(kind, subject):
             return
-        step = before or self._start(kind, subject, detail or {})
+        step = self._found.get((kind, subject)) or self._start(kind, subject, detail or {})
         self._on_step(step)
         act()
         done = step.model_copy(update={"status": StepStatus.DONE, "at": self._services.clock.now()})
