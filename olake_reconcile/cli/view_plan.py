@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
 
+from olake_reconcile.cli.output import printable
 from olake_reconcile.diagnostics import Place
 from olake_reconcile.plan.actions import (
     Action,
@@ -20,7 +21,9 @@ from olake_reconcile.plan.actions import (
     Update,
     is_clear,
 )
+from olake_reconcile.plan.consent import line_to_paste
 from olake_reconcile.plan.plan import Plan, Unmanaged, summarise
+from olake_reconcile.plan.words import counted
 
 NO_CHANGES = "No changes. Stored jobs match the configuration."
 NEW_STATE = "NEW STATE: nothing is known to be deployed."
@@ -43,7 +46,9 @@ def render_plan(plan: Plan) -> str:
         parts.append(NO_CHANGES)
     else:
         parts.append(_legend(changes))
-    parts += ["\n".join(_block(action)) + "\n" for action in plan.actions]
+    parts += ["\n".join(_block(action)) + "\n" for action in changes]
+    if kept := [a for a in plan.actions if isinstance(a, Keep)]:
+        parts.append("\n".join(_kept(kept)) + ("\n" if changes else ""))
     if changes:
         parts.append("\n".join(_totals(plan)))
     if plan.unmanaged:
@@ -57,22 +62,31 @@ def _legend(changes: list[Action]) -> str:
     return "These actions will be performed:\n" + "\n".join(lines) + "\n"
 
 
+def _kept(actions: list[Keep]) -> Iterator[str]:
+    yield "Unchanged:"
+    for action in actions:
+        yield f"    {_name(action)}"
+
+
+def _name(action: Action) -> str:
+    return printable(action.address.short if action.address.kind == "stream" else str(action.address))
+
+
 def _block(action: Action) -> Iterator[str]:
-    name = action.address.short if action.address.kind == "stream" else str(action.address)
-    yield f"  # {click.style(name, bold=True)} {_verb(action)}"
+    yield f"  # {click.style(_name(action), bold=True)} {_verb(action)}"
     if why := _why(action):
-        yield f"  # ({why})"
+        yield f"  # ({printable(why)})"
     kind, label = action.address.kind, action.address.stream or action.address.name
     yield f"{_paint(action.symbol, action.symbol.rjust(3))} {kind} {_json(label)} {{"
     yield from _settings(action)
     if isinstance(action, Rebuild | Remove) and is_clear(action):
         yield f"      {_impact(action)}"
     for note in action.notes:
-        yield f"      {note}"
+        yield f"      {printable(note)}"
     for block in action.blocked:
-        yield f"    {_paint('!', '!')} blocked: {block.message}"
+        yield f"    {_paint('!', '!')} blocked: {printable(block.message)}"
         if block.remedy:
-            yield f"        {block.remedy}"
+            yield f"        {printable(block.remedy)}"
     yield "    }"
 
 
@@ -84,6 +98,8 @@ def _verb(action: Action) -> str:
             return "will be changed in place"
         case Rebuild():
             return "must be rebuilt"
+        case Remove(erase=True):
+            return "will be destroyed"
         case Remove():
             return "will be removed"
         case Keep():
@@ -121,24 +137,44 @@ def _settings(action: Action) -> Iterator[str]:
 
 
 def _listed(symbol: str, settings: dict[str, Any]) -> Iterator[str]:
-    width = max((len(k) for k in settings), default=0)
-    for key, value in settings.items():
+    flat = dict(_flat("", settings))
+    width = max(map(len, flat), default=0)
+    for key, value in flat.items():
         yield f"      {_paint(symbol, symbol)} {key.ljust(width)} = {_json(value)}"
 
 
-def _changed(changes: Iterable[SettingChange]) -> Iterator[str]:
-    for change in changes:
-        if change.before is None and change.after is None:
-            values = change.note
+def _flat(path: str, settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of nested maps under their path, as changes name them: `config.ssl.mode`."""
+    for key, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(f"{path}{key}.", value)
         else:
-            values = f"{_json(change.before)} -> {_json(change.after)}"
-        why = "forces rebuild" if change.forces else ""
-        if change.note and change.note != values:
-            why = change.note
-        comment = f"   # {why}" if why else ""
-        symbol = "+" if change.before is None and change.after is not None else "~"
-        symbol = "-" if change.after is None and change.before is not None else symbol
-        yield f"      {_paint(symbol, symbol)} {change.setting} = {values}{comment}{_at(change.place)}"
+            yield printable(f"{path}{key}"), value
+
+
+def _changed(changes: Sequence[SettingChange]) -> Iterator[str]:
+    width = max((len(printable(c.setting)) for c in changes), default=0)
+    for change in changes:
+        symbol, values = _values(change)
+        why = [change.note] if change.note and change.note != values else []
+        if change.forces:
+            why.insert(0, "forces rebuild")
+        comment = f"   # {', '.join(why)}" if why else ""
+        name = printable(change.setting).ljust(width)
+        yield f"      {_paint(symbol, symbol)} {name} = {values}{comment}{_at(change.place)}"
+
+
+def _values(change: SettingChange) -> tuple[str, str]:
+    """Return the symbol of a change and what it says of the two values."""
+    match change.before, change.after:
+        case None, None:
+            return "~", change.note
+        case None, after:
+            return "+", _json(after)
+        case before, None:
+            return "-", f"{_json(before)} -> null"
+        case before, after:
+            return "~", f"{_json(before)} -> {_json(after)}"
 
 
 def _at(place: Place | None) -> str:
@@ -148,6 +184,8 @@ def _at(place: Place | None) -> str:
 def _impact(action: Rebuild | Remove) -> str:
     impact = action.impact
     size = f"{_rows(impact.rows)}, {_bytes(impact.bytes)}"
+    if impact.rows is None and impact.bytes is None:
+        size = "rows and size unknown"
     if isinstance(action, Remove):
         return f"{size}; erased for good"
     if impact.seconds is None or impact.rate is None:
@@ -157,7 +195,7 @@ def _impact(action: Rebuild | Remove) -> str:
 
 
 def _rows(rows: int | None) -> str:
-    return "unknown rows" if rows is None else "1 row" if rows == 1 else f"{rows:,} rows"
+    return "unknown rows" if rows is None else counted(rows, "row")
 
 
 def _bytes(size: int | None) -> str:
@@ -192,13 +230,15 @@ def _totals(plan: Plan) -> Iterator[str]:
     if blocked:
         what = "action is" if len(blocked) == 1 else "actions are"
         yield f"Blocked: {len(blocked)} {what} blocked; nothing will be applied until that is settled."
+        if len(blocked) > 1 and (line := line_to_paste(plan.actions)):
+            yield f"To allow all of it: {printable(line)}"
 
 
 def _destructive(clears: list[Rebuild | Remove]) -> str:
     rows = total_rows([a.impact for a in clears])
-    names = ", ".join(a.address.short for a in clears[:5])
-    more = f", and {len(clears) - 5} more" if len(clears) > 5 else ""
-    streams = "1 stream" if len(clears) == 1 else f"{len(clears)} streams"
+    names = ", ".join(_name(a) for a in clears[:5])
+    more = f", and {len(clears) - 5:,} more" if len(clears) > 5 else ""
+    streams = counted(len(clears), "stream")
     count = "an unknown number of rows" if rows is None else _rows(rows)
     return f"Destructive: {streams}, {count} will be cleared ({names}{more})."
 
@@ -216,12 +256,12 @@ def total_rows(impacts: Iterable[Impact]) -> int | None:
 def _unmanaged(jobs: tuple[Unmanaged, ...]) -> Iterator[str]:
     yield "Unmanaged: no file declares these jobs any more; they go on syncing."
     for job in jobs:
-        yield f"  {job.job} ({job.streams} {'stream' if job.streams == 1 else 'streams'})"
+        yield f"  {job.job} ({counted(job.streams, 'stream')})"
 
 
 def _json(value: Any) -> str:
     """JSON on one line: control characters of hostile names never reach the terminal."""
-    return json.dumps(value, ensure_ascii=False)
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
 def _paint(symbol: str, text: str) -> str:

@@ -46,8 +46,19 @@ class ScriptedEngine:
     # The world, for tests
 
     def read(self) -> dict[str, Any]:
-        """Return the world: `sources` (stream → rows), `tables`, `failures` (stream → text), `unreachable`."""
-        empty: dict[str, Any] = {"sources": {}, "tables": {}, "failures": {}, "unreachable": [], "loads": 0}
+        """Return the world.
+
+        `sources` (stream → rows), `tables`, `failures` (stream → text), `unreachable` (addresses),
+        `identities` (address → what its server says it is, instead of where it was looked for).
+        """
+        empty: dict[str, Any] = {
+            "sources": {},
+            "tables": {},
+            "failures": {},
+            "unreachable": [],
+            "identities": {},
+            "loads": 0,
+        }
         return empty | (json.loads(self._path.read_text()) if self._path.exists() else {})
 
     def write(self, world: Mapping[str, Any]) -> None:
@@ -60,15 +71,17 @@ class ScriptedEngine:
 
     def check_source(self, source: OpenSource) -> Checked:
         """Connect, and say what the server is."""
-        self._reach(f"source.{source.name}")
-        return Checked(
-            identity=f"{source.config.host}/{source.config.database}", description="scripted source"
-        )
+        address = f"source.{source.name}"
+        self._reach(address)
+        place = f"{source.config.host}/{source.config.database}"
+        return Checked(identity=self._identity(address, place), description="scripted source")
 
     def check_destination(self, destination: OpenDestination) -> Checked:
         """Connect, and say what the catalog is."""
-        self._reach(f"destination.{destination.name}")
-        return Checked(identity=destination.config.jdbc_url, description="scripted destination")
+        address = f"destination.{destination.name}"
+        self._reach(address)
+        identity = self._identity(address, destination.config.jdbc_url)
+        return Checked(identity=identity, description="scripted destination")
 
     def discover(self, source: OpenSource) -> Catalogue:
         """Return every stream of the world."""
@@ -153,9 +166,12 @@ class ScriptedEngine:
             del world["tables"][str(ticket.place)]
             self.write(world)
 
+    def _identity(self, address: str, place: str) -> str:
+        return str(self.read()["identities"].get(address, place))
+
     def _reach(self, address: str) -> None:
         if address in self.read()["unreachable"]:
-            raise Unreachable(f"{address} does not answer", remedy="Start it, or check the network.")
+            raise Unreachable("the server does not answer", remedy="Start it, or check the network.")
 
 
 def _source_stream(stream_id: StreamId, rows: int) -> SourceStream:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from olake_reconcile.model.project import Safety
 from olake_reconcile.plan.actions import Action, Block, Consent, Rebuild, Remove
 from olake_reconcile.plan.context import Context
+from olake_reconcile.plan.effects import Reason
 
 FEWEST_STREAMS = 10  # percentages of fewer mean nothing
 
@@ -48,26 +50,38 @@ def _guard(context: Context, action: Action, over: str) -> Action:
     consent = Consent.GUARDED if over else action.consent
     if consent is not Consent.GUARDED or not isinstance(action, Rebuild | Remove):
         return action.model_copy(update={"consent": consent})
-    if isinstance(action, Rebuild):
-        allowed, flag = context.options.allows_rebuild(action.address), "--allow-rebuild"
-    else:
-        allowed, flag = context.options.allows_delete(action.address), "--allow-delete"
-    if allowed:
+    rebuild = isinstance(action, Rebuild)
+    options = context.options
+    if options.allows_rebuild(action.address) if rebuild else options.allows_delete(action.address):
         return action.model_copy(update={"consent": consent})
     block = Block(
         code="needs-consent",
         message=over or _why_guarded(action),
-        remedy=f"olake-reconcile apply {flag} '{action.address.short}'",
+        remedy=f"olake-reconcile apply {_flag(action)}",
     )
     return action.model_copy(update={"consent": consent, "blocked": (*action.blocked, block)})
 
 
+def _flag(action: Rebuild | Remove) -> str:
+    name = "--allow-rebuild" if isinstance(action, Rebuild) else "--allow-delete"
+    return f"{name} {shlex.quote(action.address.short)}"
+
+
+def line_to_paste(actions: Sequence[Action]) -> str:
+    """Return the command that gives all the consent that `actions` need; empty when consent is not enough."""
+    blocks = [block for action in actions for block in action.blocked]
+    if not blocks or any(block.code != "needs-consent" for block in blocks):
+        return ""
+    guarded = [a for a in actions if a.consent is Consent.GUARDED and isinstance(a, Rebuild | Remove)]
+    return " ".join(["olake-reconcile apply", *map(_flag, guarded)])
+
+
 def _why_guarded(action: Rebuild | Remove) -> str:
-    kind = "rebuild" if isinstance(action, Rebuild) else "delete"
+    name = action.address.short
+    kind, what = ("rebuild", "rebuilds") if isinstance(action, Rebuild) else ("delete", "removal")
     after = action.after if isinstance(action, Rebuild) else {}
-    protected = any(bool(spec.get("protect", {}).get(kind)) for spec in (action.before, after))
-    if protected:
-        return f"{action.address.short} is protected against this (protect.{kind})"
-    return (
-        f"{action.address.short} is affected by another server taking the place of the one it was loaded from"
-    )
+    if any(bool(spec.get("protect", {}).get(kind)) for spec in (action.before, after)):
+        return f"{name} is protected against {what} (protect.{kind})"
+    if Reason.DESTINATION_IDENTITY in action.reasons:
+        return f"the destination of {name} is another catalog or warehouse than the one that holds its table"
+    return f"the source of {name} is another server or database than the one that its table was loaded from"

@@ -7,7 +7,10 @@ its spelling; deepdiff takes nested settings apart for showing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
+
+from pydantic import BaseModel
 
 
 def differing_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -15,8 +18,24 @@ def differing_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> l
     return sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
 
 
+def complete(model: type[BaseModel], shown: Mapping[str, Any], setting: str) -> Any:
+    """Return a shown setting with the model's defaults in place of what was left out; None means unset."""
+    default = model.model_fields[setting].default
+    value = shown.get(setting)
+    if isinstance(default, BaseModel):
+        return {**default.model_dump(mode="json"), **(value or {})}
+    if value is None and isinstance(default, bool | StrEnum | str):
+        default = default.value if isinstance(default, StrEnum) else default
+        return None if default == "" else default
+    return value
+
+
 def leaves(setting: str, before: Any, after: Any) -> list[tuple[str, Any, Any]]:
     """Return the differences inside a setting as (path, before, after): `config.ssl.mode`, for maps only."""
+    if isinstance(before, dict) and after is None:
+        after = {}
+    if isinstance(after, dict) and before is None:
+        before = {}
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return [(setting, before, after)]
     from deepdiff import DeepDiff  # 0.17 s to import

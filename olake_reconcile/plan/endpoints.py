@@ -14,6 +14,7 @@ from olake_reconcile.plan.actions import Block, Consent, Create, Keep, Remove, S
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.diff import differing_settings, leaves
 from olake_reconcile.plan.effects import IDENTITY_CONFIG, Reason
+from olake_reconcile.plan.words import counted
 
 Kind = Literal["source", "destination"]
 
@@ -106,14 +107,10 @@ def reach(context: Context, kind: Kind, name: str) -> str:
     jobs = [j for j in context.desired.jobs.values() if getattr(j, kind) == name]
     streams = sum(len(j.streams) for j in jobs)
     running = sum(j.name in context.observed.running for j in jobs)
-    parts = [_count(len(jobs), "job"), _count(streams, "stream")]
+    parts = [counted(len(jobs), "job"), counted(streams, "stream")]
     if running:
-        parts.append(f"{_count(running, 'sync', 'syncs')} running")
+        parts.append(f"{counted(running, 'sync')} running")
     return "used by " + ", ".join(parts)
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def removed_endpoints(context: Context, kind: Kind) -> list[Remove]:

@@ -9,7 +9,7 @@ from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import MODEL_VERSION, StoredJob, StreamPhase
 from olake_reconcile.plan.actions import Action, Create, Keep, Remove, SettingChange, Update
 from olake_reconcile.plan.context import Context, Verdict
-from olake_reconcile.plan.diff import differing_settings, leaves
+from olake_reconcile.plan.diff import complete, differing_settings, leaves
 from olake_reconcile.plan.effects import JOB_REASONS, Reason
 from olake_reconcile.plan.streams import rebuilds_every_stream, removed_stream, stream_action
 
@@ -29,7 +29,7 @@ def job_actions(context: Context, job: Job) -> list[Action]:
 
 def _removals(context: Context, job: Job, stored: StoredJob) -> list[Remove]:
     return [
-        removed_stream(context, stored, stream)
+        removed_stream(context, job, stored, stream)
         for stream_id, stream in stored.streams.items()
         if stream_id not in job.streams and stream.phase is not StreamPhase.REMOVED
     ]
@@ -70,7 +70,7 @@ def _changes(context: Context, job: Job, stored: StoredJob) -> tuple[SettingChan
             place=context.desired.origins.place(address, setting),
         )
         for setting in differing_settings(canonical_job(old), canonical_job(job))
-        for path, b, a in leaves(setting, before.get(setting), after.get(setting))
+        for path, b, a in leaves(setting, complete(Job, before, setting), complete(Job, after, setting))
     )
 
 

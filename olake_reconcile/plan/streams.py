@@ -25,8 +25,9 @@ from olake_reconcile.plan.actions import (
     Update,
 )
 from olake_reconcile.plan.context import Context
-from olake_reconcile.plan.diff import differing_settings, leaves
+from olake_reconcile.plan.diff import complete, differing_settings, leaves
 from olake_reconcile.plan.effects import JOB_EFFECTS, STREAM_EFFECTS, Effect, Reason, stream_reason
+from olake_reconcile.plan.words import counted
 
 
 def stream_action(
@@ -101,7 +102,9 @@ def _changes(
                 note=_change_note(setting, stream, forces=forces),
                 place=context.desired.origins.place(address, setting),
             )
-            for path, b, a in leaves(setting, before.get(setting), after.get(setting))
+            for path, b, a in leaves(
+                setting, complete(Stream, before, setting), complete(Stream, after, setting)
+            )
         ]
     return tuple(found)
 
@@ -160,7 +163,12 @@ def _rebuild(
     if left or old != new:
         blocked = _taken(context, job.destination, new, stored.uid)
     destination = str(stored_job.spec.get("destination"))
-    notes = (f"table {old} at the old destination is left as it is",) if left else ()
+    notes = [f"table {old} at the old destination is left as it is"] if left else []
+    cost = impact(context, destination, stored)
+    if not job.active:
+        # No sync will run: a time for it would be a lie.
+        cost = cost.model_copy(update={"seconds": None})
+        notes.append(f"{job.name} will be inactive: the table stays empty until it is active again")
     return Rebuild(
         address=address,
         before=stored.spec,
@@ -171,8 +179,8 @@ def _rebuild(
         changes=changes,
         reasons=reasons,
         unchanged=_unchanged(stored.spec, show_stream(stream)),
-        notes=notes,
-        impact=impact(context, destination, stored),
+        notes=tuple(notes),
+        impact=cost,
         consent=_rebuild_consent(stored, stream, reasons),
         blocked=(*blocked, *_not_runnable(job, stored_job)),
         serial=stored_job.serial,
@@ -235,7 +243,7 @@ def _moved_onto(
     return _taken(context, destination, new, stored.uid) if new != stored.place else ()
 
 
-def removed_stream(context: Context, stored_job: StoredJob, stored: StoredStream) -> Remove:
+def removed_stream(context: Context, job: Job, stored_job: StoredJob, stored: StoredStream) -> Remove:
     """Decide what happens to a stored stream that the files no longer have."""
     erase = stored.spec.get("on_remove") == "clear" and stored.phase.has_data
     protected = bool(stored.spec.get("protect", {}).get("delete"))
@@ -250,6 +258,7 @@ def removed_stream(context: Context, stored_job: StoredJob, stored: StoredStream
         notes=notes,
         impact=impact(context, str(stored_job.spec.get("destination")), stored),
         consent=consent,
+        blocked=_not_runnable(job, stored_job) if erase else (),
         serial=stored_job.serial,
     )
 
@@ -270,7 +279,7 @@ def _size_note(context: Context, job: Job, stream: StreamId) -> tuple[str, ...]:
     seen = context.observed.streams.get((job.source, stream))
     if seen is None or seen.rows is None:
         return ()
-    return (f"about {seen.rows:,} rows to load",)
+    return (f"about {counted(seen.rows, 'row')} to load",)
 
 
 def rebuilds_every_stream(setting: str) -> bool:
