@@ -82,6 +82,10 @@ class Hold(Model):
     since: datetime
     until: datetime | None = None
 
+    def holds_at(self, moment: datetime) -> bool:
+        """Whether it is still in force."""
+        return self.until is None or moment < self.until
+
 
 class StoredJob(Model):
     """A job with its streams. `due` is the next run that the loop owes it, None for none.
@@ -99,6 +103,10 @@ class StoredJob(Model):
     due_reason: str = ""
     hold: Hold | None = None
     serial: int = 0
+
+    def held_at(self, moment: datetime) -> Hold | None:
+        """Return the hold that is in force at `moment`."""
+        return self.hold if self.hold and self.hold.holds_at(moment) else None
 
     @property
     def active(self) -> bool:

@@ -13,6 +13,7 @@ from olake_reconcile.model.journal import ApplyRecord, ApplyStatus
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import Stored, StoredEndpoint
 from olake_reconcile.plan.actions import Action
+from olake_reconcile.plan.consent import line_to_paste
 from olake_reconcile.plan.document import plan_document, plan_hash, read_plan
 from olake_reconcile.plan.plan import Plan
 from olake_reconcile.reconcile.apply_endpoints import endpoint_records, remove_endpoints, store_endpoints
@@ -84,7 +85,7 @@ def _refuse_blocked(plan: Plan) -> None:
     raise Blocked(
         f"{blocked[0].address.short} is blocked{others}: {first.message}",
         why="Nothing was applied.",
-        remedy=first.remedy,
+        remedy=line_to_paste(plan.actions) or first.remedy,
     )
 
 

@@ -71,6 +71,8 @@ class JobApply:
             self._store()
             if _reschedules(self.actions):
                 self._restore_schedule()
+            if self._makes_due:  # built anew elsewhere, the old table stays
+                self.journal.do(StepKind.MADE_DUE, self._subject, self._make_due)
             return
         if self._is_finished():
             return  # killed after the last step: a sync that runs by now has nothing to do with it

@@ -17,8 +17,9 @@ from olake_reconcile.model.base import Model
 from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.endpoint import Source, show_endpoint
 from olake_reconcile.model.fingerprint import fingerprint
-from olake_reconcile.reconcile.endpoints import open_source
+from olake_reconcile.reconcile.endpoints import open_source, open_values
 from olake_reconcile.reconcile.services import Services
+from olake_reconcile.secrets import Secrets
 
 PARALLEL_DISCOVERIES = 8
 
@@ -27,7 +28,7 @@ class Cached(Model):
     """A catalogue with when it was fetched, and from which settings of its source."""
 
     fetched: datetime
-    source: str  # fingerprint of the source's settings
+    source: str  # fingerprint of the source's settings and of what its open references stood for
     catalogue: Catalogue
 
 
@@ -45,9 +46,8 @@ def cached_catalogues(folder: Path) -> dict[str, Cached]:
 def discover(services: Services, source: Source) -> Catalogue:
     """Ask the source for its catalogue and cache it. Raises `Unreachable`, `UnsetReference`."""
     catalogue = services.engine.discover(open_source(source, services.secrets))
-    cached = Cached(
-        fetched=services.clock.now(), source=fingerprint(show_endpoint(source)), catalogue=catalogue
-    )
+    asked = source_settings(source, services.secrets)
+    cached = Cached(fetched=services.clock.now(), source=asked, catalogue=catalogue)
     _replace_file(services.cache / f"catalogue-{source.name}.json", cached.model_dump_json().encode())
     return catalogue
 
@@ -58,7 +58,12 @@ def refresh(services: Services, sources: Iterable[Source], max_age: int) -> list
     A source that does not answer keeps its cached catalogue, and is a warning.
     """
     cached = cached_catalogues(services.cache)
-    stale = [s for s in sources if not _is_fresh(cached.get(s.name), s, services.clock.now(), max_age)]
+    now = services.clock.now()
+    stale = [
+        s
+        for s in sources
+        if not _is_fresh(cached.get(s.name), source_settings(s, services.secrets), now, max_age)
+    ]
     if not stale:
         return []
     with ThreadPoolExecutor(min(PARALLEL_DISCOVERIES, len(stale))) as pool:
@@ -66,10 +71,18 @@ def refresh(services: Services, sources: Iterable[Source], max_age: int) -> list
         return [w for w in warnings if w is not None]
 
 
-def _is_fresh(cached: Cached | None, source: Source, now: datetime, max_age: int) -> bool:
+def source_settings(source: Source, secrets: Secrets) -> str:
+    """Return a fingerprint of where a catalogue comes from: another host behind a reference counts.
+
+    Secrets do not: the cache is no place for anything that depends on them.
+    """
+    return fingerprint([show_endpoint(source), open_values(source, secrets)])
+
+
+def _is_fresh(cached: Cached | None, source: str, now: datetime, max_age: int) -> bool:
     return (
         cached is not None
-        and cached.source == fingerprint(show_endpoint(source))
+        and cached.source == source
         and timedelta() <= now - cached.fetched <= timedelta(seconds=max_age)
     )
 

@@ -65,6 +65,20 @@ def value_fingerprints(endpoint: Endpoint, secrets: Secrets, key: bytes) -> dict
     }
 
 
+def open_values(endpoint: Endpoint, secrets: Secrets) -> dict[str, str | None]:
+    """Return each referenced value that is no secret, by its path; None where it is not set here."""
+    hidden = _hidden(endpoint)
+    found: dict[str, str | None] = {}
+    for path, value in _referenced(endpoint.config, ()):
+        if path in hidden:
+            continue
+        try:
+            found[".".join(path)] = str(resolve_all(value, secrets, sensitive=False))
+        except UnsetReference:
+            found[".".join(path)] = None
+    return found
+
+
 def value_states(
     endpoint: Endpoint, applied: Mapping[str, str], secrets: Secrets, key: bytes
 ) -> dict[str, ValueState]:

@@ -25,14 +25,9 @@ def due_jobs(services: Services, stored: Stored) -> list[StoredJob]:
     due = [
         (job.due, name, job)
         for name, job in stored.jobs.items()
-        if job.due is not None and job.due <= now and job.active and not _held(job, services)
+        if job.due is not None and job.due <= now and job.active and not job.held_at(now)
     ]
     return [job for _, _, job in sorted(due, key=lambda d: d[:2])]
-
-
-def _held(job: StoredJob, services: Services) -> bool:
-    hold = job.hold
-    return hold is not None and (hold.until is None or hold.until > services.clock.now())
 
 
 def reconcile_once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.errors import ReconcileError
@@ -18,7 +19,7 @@ from olake_reconcile.model.stored import Stored
 from olake_reconcile.model.table import TablePlace, TableStatus, TableUnknown
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan, affected_places, build_plan
-from olake_reconcile.reconcile.catalogues import Cached
+from olake_reconcile.reconcile.catalogues import Cached, source_settings
 from olake_reconcile.reconcile.endpoints import open_destination, value_states
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.secrets import UnsetReference
@@ -36,7 +37,7 @@ def make_plan(
 
     With `connect` false nothing is connected to, and what the destination would tell is unknown.
     """
-    stored = services.store.read()
+    stored = _without_expired_holds(services.store.read(), services.clock.now())
     observed = _observe(services, desired, stored, catalogues)
     if not connect:
         return build_plan(desired, stored, observed, options), list(observed.warnings)
@@ -53,6 +54,15 @@ def make_plan(
     return build_plan(desired, stored, observed, options), [*observed.warnings, *more]
 
 
+def _without_expired_holds(stored: Stored, now: datetime) -> Stored:
+    """The planner knows no time: what it sees as held is held now."""
+    expired = {n: j for n, j in stored.jobs.items() if j.hold and not j.held_at(now)}
+    if not expired:
+        return stored
+    freed = {n: j.model_copy(update={"hold": None}) for n, j in expired.items()}
+    return stored.model_copy(update={"jobs": {**stored.jobs, **freed}})
+
+
 def _observe(
     services: Services, desired: Desired, stored: Stored, catalogues: Mapping[str, Cached]
 ) -> Observed:
@@ -60,7 +70,9 @@ def _observe(
     identities: dict[Address, str] = {}
     for name, cached in catalogues.items():
         if name in desired.sources:
-            identities[Address("source", name)] = cached.catalogue.identity
+            # A catalogue of other settings says nothing of the server that these ones lead to.
+            if cached.source == source_settings(desired.sources[name], services.secrets):
+                identities[Address("source", name)] = cached.catalogue.identity
             streams.update({(name, i): s for i, s in cached.catalogue.streams.items()})
     running = frozenset(r.job for r in services.store.runs(limit=1000) if r.status is RunStatus.RUNNING)
     values, warnings = _values(services, desired, stored)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from olake_reconcile.engine.base import OpenDestination, OpenSource, StreamTask, SyncRequest
@@ -47,7 +48,7 @@ def sync_job(
     finish_applies(services)
     with held(services, f"job:{name}", "sync", wait=lock_timeout) as lease:
         stored = services.store.read(name)
-        job = runnable_job(stored, name)
+        job = runnable_job(stored, name, services.clock.now())
         _mark_lost_runs(services, name)
         run = Run(
             id=run_id(services.clock.now()),
@@ -72,16 +73,20 @@ def finish_applies(services: Services) -> None:
             recover(services, lock, lambda step: None)
 
 
-def runnable_job(stored: Stored, name: str) -> StoredJob:
-    """Return the job if it may run. Raises `ReconcileError` or `Blocked`."""
+def runnable_job(stored: Stored, name: str, now: datetime) -> StoredJob:
+    """Return the job if it may run at `now`. Raises `ReconcileError` or `Blocked`."""
     job = stored.jobs.get(name)
     if job is None:
         raise ReconcileError(
             f"no job called '{name}' was applied",
             remedy="Run `olake-reconcile apply` first, or look its name up with `olake-reconcile status`.",
         )
-    if job.hold is not None:
-        raise Blocked(f"{name} is held by {job.hold.who}", remedy=f"olake-reconcile resume {name}")
+    if hold := job.held_at(now):
+        raise Blocked(
+            f"{name} is held by {hold.who}{f' ({hold.why})' if hold.why else ''}",
+            why=f"until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until else "",
+            remedy=f"olake-reconcile resume {name}",
+        )
     if not job.active:
         raise Blocked(
             f"{name} is paused: its file says `active: false`",

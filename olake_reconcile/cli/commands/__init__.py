@@ -6,9 +6,11 @@ import click
 
 from olake_reconcile.cli.commands.apply import apply
 from olake_reconcile.cli.commands.endpoints import check, discover
+from olake_reconcile.cli.commands.holds import cancel, pause, resume
 from olake_reconcile.cli.commands.inspect import history, logs, status
 from olake_reconcile.cli.commands.loop import reconcile, run
 from olake_reconcile.cli.commands.plan import plan
+from olake_reconcile.cli.commands.state import force_unlock, state
 from olake_reconcile.cli.commands.sync import sync
 from olake_reconcile.cli.commands.validate import schema, validate
 
@@ -20,9 +22,14 @@ COMMANDS: tuple[click.Command, ...] = (
     plan,
     apply,
     sync,
+    cancel,
+    pause,
+    resume,
     status,
     history,
     logs,
     reconcile,
     run,
+    state,
+    force_unlock,
 )

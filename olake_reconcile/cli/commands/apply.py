@@ -13,6 +13,7 @@ from olake_reconcile.cli.session import Session, is_terminal
 from olake_reconcile.cli.stopping import stop_on_signals
 from olake_reconcile.errors import ExitCode, ReconcileError, StalePlan
 from olake_reconcile.model.journal import JournalStep, StepKind, StepStatus
+from olake_reconcile.plan.actions import Rebuild, Update
 from olake_reconcile.plan.document import plan_hash
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan, summarise
@@ -112,6 +113,9 @@ def _conclude(plan: Plan, *, sync: bool) -> None:
         f"Applied: {done.add} added, {done.change} changed, {done.rebuild} to rebuild, "
         f"{done.remove} removed, {done.destroy} destroyed."
     )
-    rebuilt = sorted({a.address.name for a in plan.clears})
-    for job in rebuilt if sync else ():
+    paused = {
+        a.address.name for a in plan.changes if isinstance(a, Update) and a.after.get("active") is False
+    }
+    rebuilt = {a.address.name for a in plan.changes if isinstance(a, Rebuild)}
+    for job in sorted(rebuilt - paused) if sync else ():
         click.echo(f"{job} is due now: the loop runs it, or: olake-reconcile sync {job}")

@@ -27,7 +27,7 @@ def status(session: Session, as_json: bool) -> None:
     for name, job in sorted(stored.jobs.items()):
         last = next(iter(services.store.runs(name, limit=1)), None)
         unmanaged = desired is not None and name not in desired.jobs
-        rows.append((job, last, _state(job, last, unmanaged=unmanaged)))
+        rows.append((job, last, _state(job, last, services.clock.now(), unmanaged=unmanaged)))
     if as_json:
         print_json({"jobs": [_job_document(job, last, state) for job, last, state in rows]})
         return
@@ -52,8 +52,8 @@ def status(session: Session, as_json: bool) -> None:
     )
 
 
-def _state(job: StoredJob, last: Run | None, *, unmanaged: bool) -> str:
-    if job.hold:
+def _state(job: StoredJob, last: Run | None, now: datetime, *, unmanaged: bool) -> str:
+    if job.held_at(now):
         return "held"
     if not job.active:
         return "inactive"

@@ -22,11 +22,17 @@ def secret_paths(config: type[BaseModel]) -> frozenset[tuple[str, ...]]:
     """Return the paths of the secret fields of a config type, such as `("ssl", "client_key")`."""
     found: set[tuple[str, ...]] = set()
     for name, field in config.model_fields.items():
-        if is_secret(field.metadata):
+        if is_secret(field.metadata) or _holds_secret(field.annotation):
             found.add((name,))
         for inner in _models(field.annotation):
             found.update((name, *path) for path in secret_paths(inner))
     return frozenset(found)
+
+
+def _holds_secret(annotation: Any) -> bool:
+    """Whether a part of the type bears the mark, as in `SecretText | None`."""
+    metadata = list(getattr(annotation, "__metadata__", ()))
+    return is_secret(metadata) or any(_holds_secret(a) for a in get_args(annotation))
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
