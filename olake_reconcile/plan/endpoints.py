@@ -81,7 +81,17 @@ def verdict_of(
         for path, *_ in _differences(context, address, stored, after)
         if path.startswith("config.")
     )
-    return Verdict.UNKNOWN if moved else Verdict.SAME
+    # Where nothing was loaded yet, nothing can fit badly: a wrong host may be put right.
+    return Verdict.UNKNOWN if moved and _has_data(context.stored, address) else Verdict.SAME
+
+
+def _has_data(stored: Stored, address: Address) -> bool:
+    return any(
+        stream.phase.has_data
+        for job in stored.jobs.values()
+        if job.spec.get(address.kind) == address.name
+        for stream in job.streams.values()
+    )
 
 
 def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
@@ -105,6 +115,8 @@ def _unknown_identity(verdict: Verdict, address: Address) -> tuple[Block, ...]:
 def reach(context: Context, kind: Kind, name: str) -> str:
     """Return how much uses the endpoint: `used by 41 jobs, 612 streams, 3 syncs running`."""
     jobs = [j for j in context.desired.jobs.values() if getattr(j, kind) == name]
+    if not jobs:
+        return "used by no job"
     streams = sum(len(j.streams) for j in jobs)
     running = sum(j.name in context.observed.running for j in jobs)
     parts = [counted(len(jobs), "job"), counted(streams, "stream")]
