@@ -44,6 +44,7 @@ def plan_document(plan: Plan, diagnostics: Sequence[Diagnostic] = ()) -> dict[st
         "resource_changes": [_resource_change(a) for a in plan.actions],
         "drift": [],
         "unmanaged": [u.model_dump() for u in plan.unmanaged],
+        "uses": plan.uses,
         "diagnostics": [diagnostic_document(d) for d in diagnostics],
     }
 
@@ -53,6 +54,7 @@ def plan_hash(plan: Plan) -> str:
     return fingerprint(
         {
             "project": plan.project,
+            "uses": plan.uses,
             "actions": [
                 {k: v for k, v in _flat(a).items() if k not in ("impact", "place", "notes", "changes")}
                 for a in plan.changes
@@ -137,6 +139,7 @@ def read_plan(document: dict[str, Any]) -> Plan:
         new_state=document["new_state"],
         actions=tuple(_action(c) for c in document["resource_changes"]),
         unmanaged=tuple(Unmanaged(**u) for u in document["unmanaged"]),
+        uses=document["uses"],
     )
     if plan_hash(plan) != document["plan_hash"]:
         raise StalePlan(

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from pydantic import Field
+
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.endpoint import Endpoint, show_endpoint
@@ -54,6 +56,8 @@ class Plan(Model):
     new_state: bool
     actions: tuple[Action, ...]
     unmanaged: tuple[Unmanaged, ...] = ()
+    # The serials of the endpoints that the touched jobs use, by address: part of what the plan was made from.
+    uses: dict[str, int] = Field(default_factory=dict)
 
     @property
     def changes(self) -> list[Action]:
@@ -89,12 +93,23 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
         project=desired.project.uid,
         new_state=not stored.exists,
         actions=tuple(with_consent(context, actions)),
+        uses=_uses(desired, stored, actions),
         unmanaged=tuple(
             Unmanaged(job=name, streams=len(job.streams))
             for name, job in sorted(stored.jobs.items())
             if name not in desired.jobs
         ),
     )
+
+
+def _uses(desired: Desired, stored: Stored, actions: Sequence[Action]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name in {a.address.name for a in actions if a.address.kind in ("job", "stream") and is_change(a)}:
+        if job := desired.jobs.get(name):
+            source, destination = stored.sources.get(job.source), stored.destinations.get(job.destination)
+            found[f"source.{job.source}"] = source.serial if source else 0
+            found[f"destination.{job.destination}"] = destination.serial if destination else 0
+    return dict(sorted(found.items()))
 
 
 def _verdicts(context: Context) -> dict[Address, Verdict]:

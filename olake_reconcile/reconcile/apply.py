@@ -65,7 +65,9 @@ def apply_plan(
         plan = make()
         _refuse_blocked(plan)
         if resumed is None:
-            _refuse_stale(plan.changes, services.store.read())
+            stored = services.store.read()
+            _refuse_stale(plan.changes, stored)
+            _refuse_moved_endpoints(plan, stored)
         return _apply(services, lock, plan, on_step, options, resumed)
 
 
@@ -94,6 +96,18 @@ def _refuse_stale(actions: Sequence[Action], stored: Stored) -> None:
         if _serial(stored, action.address) != action.serial:
             raise StalePlan(
                 f"{action.address} was changed since the plan was made",
+                why="The plan may say something else now. Nothing was applied.",
+                remedy="Make the plan again.",
+            )
+
+
+def _refuse_moved_endpoints(plan: Plan, stored: Stored) -> None:
+    for name, serial in plan.uses.items():
+        kind, _, endpoint = name.partition(".")
+        address = Address("source" if kind == "source" else "destination", endpoint)
+        if _serial(stored, address) != serial:
+            raise StalePlan(
+                f"{address}, which the plan's jobs use, was changed since the plan was made",
                 why="The plan may say something else now. Nothing was applied.",
                 remedy="Make the plan again.",
             )

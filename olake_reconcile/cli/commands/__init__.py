@@ -9,7 +9,7 @@ from olake_reconcile.cli.commands.endpoints import check, discover
 from olake_reconcile.cli.commands.holds import cancel, pause, resume
 from olake_reconcile.cli.commands.inspect import history, logs, status
 from olake_reconcile.cli.commands.loop import reconcile, run
-from olake_reconcile.cli.commands.plan import plan
+from olake_reconcile.cli.commands.plan import plan, show
 from olake_reconcile.cli.commands.state import force_unlock, state
 from olake_reconcile.cli.commands.sync import sync
 from olake_reconcile.cli.commands.validate import schema, validate
@@ -21,6 +21,7 @@ COMMANDS: tuple[click.Command, ...] = (
     discover,
     plan,
     apply,
+    show,
     sync,
     cancel,
     pause,

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from olake_reconcile.cli.options import consent, lock_timeout, no_refresh
+from olake_reconcile.cli.plan_file import load_plan
 from olake_reconcile.cli.planning import planned
 from olake_reconcile.cli.session import Session, is_terminal
 from olake_reconcile.cli.stopping import stop_on_signals
-from olake_reconcile.errors import ExitCode, ReconcileError, StalePlan
+from olake_reconcile.cli.view_plan import render_plan
+from olake_reconcile.errors import ExitCode, ReconcileError, StalePlan, UsageError
 from olake_reconcile.model.journal import JournalStep, StepKind, StepStatus
 from olake_reconcile.plan.actions import Rebuild, Update
 from olake_reconcile.plan.document import plan_hash
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan, summarise
+
+if TYPE_CHECKING:
+    from olake_reconcile.reconcile.apply import ApplyOptions
 
 
 @click.command()
@@ -27,9 +36,11 @@ from olake_reconcile.plan.plan import Plan, summarise
 @no_refresh
 @consent
 @lock_timeout
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
 def apply(
     session: Session,
+    file: Path | None,
     auto_approve: bool,
     no_sync: bool,
     no_refresh: bool,
@@ -37,17 +48,29 @@ def apply(
     allow_delete: tuple[str, ...],
     lock_timeout: float,
 ) -> int:
-    """Show the plan, ask, and do it. Safe to kill at any moment: run it again and it goes on.
+    """Show the plan, ask, and do it; with FILE, do what that saved plan says, without asking.
+
+    Safe to kill at any moment: run it again and it goes on.
 
     \b
     Examples:
       olake-reconcile apply
+      olake-reconcile apply friday.plan
       olake-reconcile apply --auto-approve --allow-rebuild daily_orders/public.orders
     """
-    from olake_reconcile.cli.view_plan import render_plan
-    from olake_reconcile.reconcile.apply import ApplyOptions, apply_plan
+    from olake_reconcile.reconcile.apply import ApplyOptions
     from olake_reconcile.reconcile.runs import finish_applies
 
+    how = ApplyOptions(sync=not no_sync, lock_timeout=lock_timeout)
+    if file is not None:
+        if allow_rebuild or allow_delete:
+            raise UsageError(
+                "a saved plan holds the consent that it was made with",
+                remedy="Give --allow-rebuild and --allow-delete to `plan --out`.",
+            )
+        saved = load_plan(file, session.project.uid)
+        click.echo(render_plan(saved))
+        return _perform(session, saved, lambda: saved, replace(how, resume=plan_hash(saved)))
     finish_applies(session.services)
     options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete)
     shown, warnings = planned(session, options, connect=not no_refresh)
@@ -68,11 +91,16 @@ def apply(
             )
         return made
 
+    return _perform(session, shown, make, how)
+
+
+def _perform(session: Session, shown: Plan, make: Callable[[], Plan], how: ApplyOptions) -> int:
+    from olake_reconcile.reconcile.apply import apply_plan
+
     with stop_on_signals() as stop:
-        how = ApplyOptions(sync=not no_sync, lock_timeout=lock_timeout, stop=stop.is_set)
-        result = apply_plan(session.services, make, _show_step, how)
+        result = apply_plan(session.services, make, show_step, replace(how, stop=stop.is_set))
     session.warn(result.warnings)
-    _conclude(shown, sync=not no_sync)
+    _conclude(shown, sync=how.sync)
     return ExitCode.OK
 
 
@@ -102,7 +130,8 @@ _WORDS = {
 }
 
 
-def _show_step(step: JournalStep) -> None:
+def show_step(step: JournalStep) -> None:
+    """Tell on stderr what is being done."""
     if step.status is StepStatus.STARTED:
         click.echo(f"{step.subject}: {_WORDS[step.kind]}", err=True)
 
