@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from olake_reconcile.clock import Clock
 from olake_reconcile.destinations.iceberg import replace
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, open_catalog
-from olake_reconcile.destinations.iceberg.files import DataWriter, WrittenFile
+from olake_reconcile.destinations.iceberg.files import DataWriter, WrittenFile, remove_empty_folders
 from olake_reconcile.engine.base import Cancelled, Emit, StreamTask
 from olake_reconcile.errors import DataRefused, OutcomeUnknown
 from olake_reconcile.model.event import (
@@ -172,6 +172,7 @@ class _Load:
         """Delete every file of this load."""
         for writer in self._shared.writers:
             writer.abandon()
+        remove_empty_folders(self._target.staged.location)
 
     def policy_counts(self) -> tuple[PolicyCount, ...]:
         """Return how many values met which policy."""
@@ -246,7 +247,9 @@ class _Load:
 
     def _work(self, number: int, todo: Iterator[Chunk]) -> list[WrittenFile]:
         shared = self._shared
-        writer = DataWriter(self._target.io, self._target.format, f"{self._run.run_id}-{number:02d}")
+        # The commit's own id keeps a run that is repeated under its old id from writing over live files.
+        name = f"{self._run.run_id}-{self._target.commit_id[:8]}-{number:02d}"
+        writer = DataWriter(self._target.io, self._target.format, name)
         with ExitStack() as stack:
             session = stack.enter_context(closing(self._run.scanner.session(self._keeper)))
             with shared.lock:

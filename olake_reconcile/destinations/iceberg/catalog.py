@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import NoSuchTableError, ValidationError
 from pyiceberg.table import Table
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
@@ -89,16 +89,24 @@ def open_catalog(house: Lakehouse) -> Iterator[SqlCatalog]:
         raise catalog_error(house, error) from None
     try:
         yield catalog
+    except SQLAlchemyError as error:
+        raise catalog_error(house, error) from None
     finally:
         catalog.close()
 
 
 def load_table(catalog: SqlCatalog, place: TablePlace) -> Table | None:
-    """Return the table at `place`, or None."""
+    """Return the table at `place`, or None. Raises `ReconcileError` when its metadata cannot be read."""
     try:
         return catalog.load_table((place.database, place.table))
     except NoSuchTableError:
         return None
+    except (OSError, ValueError, ValidationError) as error:
+        raise ReconcileError(
+            f"the metadata of the table {place} cannot be read",
+            why=str(error).splitlines()[0],
+            remedy="Restore the file, or drop the table from the catalog.",
+        ) from None
 
 
 def catalog_error(house: Lakehouse, error: SQLAlchemyError) -> Unreachable:
@@ -125,9 +133,6 @@ def check(house: Lakehouse) -> str:
     tables = 0
     if house.database.exists():
         with open_catalog(house) as catalog:
-            try:
-                tables = sum(len(catalog.list_tables(namespace)) for namespace in catalog.list_namespaces())
-            except SQLAlchemyError as error:
-                raise catalog_error(house, error) from None
+            tables = sum(len(catalog.list_tables(namespace)) for namespace in catalog.list_namespaces())
     noun = "table" if tables == 1 else "tables"
     return f"Iceberg catalog {house.name} in SQLite, {tables} {noun}, warehouse {house.warehouse}"

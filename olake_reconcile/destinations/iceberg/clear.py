@@ -7,10 +7,8 @@ file that the ticket names. Only files reachable from that table's metadata are 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchTableError
@@ -20,7 +18,7 @@ from pyiceberg.serializers import FromInputFile
 from pyiceberg.table.metadata import TableMetadata
 
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, load_table, open_catalog
-from olake_reconcile.destinations.iceberg.files import delete_files
+from olake_reconcile.destinations.iceberg.files import delete_files, remove_empty_folders
 from olake_reconcile.destinations.iceberg.owner import require_ours
 from olake_reconcile.model.table import Owner, TablePlace
 
@@ -79,7 +77,7 @@ def _delete_all(io: FileIO, location: str, metadata: TableMetadata, keep: Iterab
     older = {entry.metadata_file for entry in metadata.metadata_log} - kept - {location}
     for group in (data, statistics, set(manifests), lists, older, {location}):
         delete_files(io, sorted(group))
-    _remove_empty_folders(metadata.location)
+    remove_empty_folders(metadata.location)
 
 
 def _manifests(io: FileIO, metadata: TableMetadata) -> Iterator[ManifestFile]:
@@ -93,13 +91,3 @@ def _data_files(io: FileIO, manifest: ManifestFile) -> Iterator[str]:
     with suppress(FileNotFoundError):
         for entry in manifest.fetch_manifest_entry(io, discard_deleted=False):
             yield entry.data_file.file_path
-
-
-def _remove_empty_folders(location: str) -> None:
-    """Remove the folders of a local table as far as they are empty; a foreign file keeps its folder."""
-    if not location.startswith("file://"):
-        return
-    root = Path(location.removeprefix("file://"))
-    for folder in (root / "data", root / "metadata", root):
-        with suppress(OSError):
-            os.rmdir(folder)

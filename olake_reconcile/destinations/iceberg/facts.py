@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table.snapshots import Snapshot
-from sqlalchemy.exc import SQLAlchemyError
 
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, load_table, open_catalog
 from olake_reconcile.destinations.iceberg.owner import owner_of
@@ -29,9 +28,8 @@ def observe(house: Lakehouse, places: Sequence[TablePlace]) -> dict[TablePlace, 
 def _status(catalog: SqlCatalog, place: TablePlace) -> TableStatus:
     try:
         table = load_table(catalog, place)
-    except (SQLAlchemyError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return TableUnknown(reason=f"the metadata of {place} cannot be read: {reason}")
+    except ReconcileError as error:
+        return TableUnknown(reason=f"{error.summary}: {error.why}")
     if table is None:
         return TableAbsent()
     head = table.metadata.current_snapshot()

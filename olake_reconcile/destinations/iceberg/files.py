@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -139,7 +141,7 @@ class DataWriter:
             self._close(next(iter(self._open)))
         location = f"{self._format.folder}/{self._prefix}-{len(self._locations):05d}.parquet"
         self._locations.append(location)
-        stream = self._io.new_output(location).create(overwrite=True)
+        stream = self._io.new_output(location).create(overwrite=False)
         writer = pq.ParquetWriter(
             stream,
             self._arrow,
@@ -192,3 +194,13 @@ def delete_files(io: FileIO, locations: Sequence[str]) -> None:
             continue
         except OSError as error:
             log.warning("cannot delete %s: %s", location, error, extra={"action": "file_left_behind"})
+
+
+def remove_empty_folders(location: str) -> None:
+    """Remove the folders of a local table as far as they are empty; a foreign file keeps its folder."""
+    if not location.startswith("file://"):
+        return
+    root = Path(location.removeprefix("file://"))
+    for folder in (root / "data", root / "metadata", root):
+        with suppress(OSError):
+            folder.rmdir()

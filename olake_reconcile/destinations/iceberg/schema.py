@@ -124,16 +124,33 @@ def _arrow_field(name: str, type_: ColumnType, field_id: int, iceberg: IcebergTy
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return the first columns of `batch` as `schema` wants them, by position. Only representations change."""
-    arrays = [_conform(batch.column(i), field.type) for i, field in enumerate(schema)]
+    arrays = [_conform(batch.column(i), field.type, field.name) for i, field in enumerate(schema)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _conform(array: pa.Array, type_: pa.DataType) -> pa.Array:
+def _conform(array: pa.Array, type_: pa.DataType, column: str) -> pa.Array:
     if array.type == type_:
         return array
-    if pa.types.is_large_list(type_):
+    if pa.types.is_large_list(type_) and pa.types.is_large_list(array.type):
         # Rebuilt and not cast: the field of the elements carries the id, and extension types do not cast.
-        values = _conform(array.values, type_.value_type)
+        values = _conform(array.values, type_.value_type, column)
         mask = array.is_null() if array.null_count else None
         return pa.LargeListArray.from_arrays(array.offsets, values, type=type_, mask=mask)
+    if not _same_values(array.type, type_):
+        # A cast would go through, and might round: a reader that gives another type than asked for is a fault.
+        raise TypeError(f"column {column} arrived as {array.type}, not {type_}")
     return array.cast(type_)
+
+
+def _same_values(found: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether a cast keeps every value: small integers, DuckDB's booleans, the name of the time zone UTC."""
+    if pa.types.is_boolean(wanted):
+        return isinstance(found, pa.Bool8Type)
+    if pa.types.is_int32(wanted):
+        return bool(pa.types.is_int16(found))
+    return bool(
+        pa.types.is_timestamp(wanted)
+        and pa.types.is_timestamp(found)
+        and (found.tz is None) == (wanted.tz is None)
+        and found.unit == wanted.unit
+    )

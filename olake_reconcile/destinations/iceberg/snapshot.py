@@ -56,18 +56,21 @@ def write_snapshot(
     snapshot_id = metadata.new_snapshot_id()
     commit = uuid.uuid4()
     head = metadata.current_snapshot()
+    replaced = list(_live(io, metadata, head)) if head else []
+    if not all(
+        _binds(metadata.specs()[spec_id], format_.schema) for spec_id in {_spec_of(e) for e in replaced}
+    ):
+        # A partition column is gone, or is of another type now, which makes it another column. DuckDB cannot read a
+        # manifest of its spec any more, not even to skip it: history begins anew, as in Iceberg's own table replacement.
+        head, replaced = None, []
     writer = _Manifests(io, f"{metadata.location}/metadata/{commit}", snapshot_id)
     added = [data_file(file, format_.spec) for file in files]
-    replaced = list(_live(io, metadata, head)) if head else []
     manifests = []
     if added:
         manifests.append(writer.write(format_.spec, format_.schema, [_added(f, snapshot_id) for f in added]))
     for spec_id, entries in groupby(sorted(replaced, key=_spec_of), key=_spec_of):
-        # An old spec's columns may be gone from the new schema.
-        schema = metadata.schema() if head is None else _schema_of(metadata, head)
-        manifests.append(
-            writer.write(metadata.specs()[spec_id], schema, [_deleted(e, snapshot_id) for e in entries])
-        )
+        old = [_deleted(e, snapshot_id) for e in entries]
+        manifests.append(writer.write(metadata.specs()[spec_id], format_.schema, old))
     sequence_number = metadata.next_sequence_number()
     location = f"{metadata.location}/metadata/snap-{snapshot_id}-0-{commit}.avro"
     with write_manifest_list(
@@ -145,9 +148,8 @@ def _live(io: FileIO, metadata: TableMetadata, head: Snapshot) -> Iterator[Manif
             yield from manifest.fetch_manifest_entry(io, discard_deleted=True)
 
 
-def _schema_of(metadata: TableMetadata, snapshot: Snapshot) -> Schema:
-    found = metadata.schema_by_id(snapshot.schema_id) if snapshot.schema_id is not None else None
-    return found or metadata.schema()
+def _binds(spec: PartitionSpec, schema: Schema) -> bool:
+    return all(f.source_id in schema.field_ids for f in spec.fields)
 
 
 def _spec_of(entry: ManifestEntry) -> int:

@@ -54,9 +54,7 @@ class Chunk:
 EVERYTHING = (Chunk(0, None),)
 
 
-def plan_chunks(
-    connection: Connection, table: Relation, threads: int, *, chunk_bytes: int = CHUNK_BYTES
-) -> tuple[Chunk, ...]:
+def plan_chunks(connection: Connection, table: Relation, threads: int) -> tuple[Chunk, ...]:
     """Return the ranges that together are the whole of `table`."""
     # A range of pages is a scan of these pages alone since PostgreSQL 14 only; views have no pages.
     if table.kind not in ("r", "p", "m") or connection.info.server_version < 140000:
@@ -67,8 +65,8 @@ def plan_chunks(
     if not heaps_only:
         return EVERYTHING
     pages = -(-largest // block)
-    wanted = -(-total // chunk_bytes)
-    if total > min(SPLIT_ABOVE, chunk_bytes):
+    wanted = -(-total // CHUNK_BYTES)
+    if total > min(SPLIT_ABOVE, CHUNK_BYTES):
         wanted = max(wanted, threads)
     count = max(1, min(wanted, pages, MAX_CHUNKS))
     bounds = [pages * i // count for i in range(count)]

@@ -204,7 +204,8 @@ def server_errors(access: Access) -> Iterator[None]:
     """Turn the errors of DuckDB and psycopg into ours, in the server's own words and without secrets."""
     try:
         yield
-    except (psycopg.Error, duckdb.Error) as error:
+    except (psycopg.Error, duckdb.Error, OSError) as error:
+        # Arrow's stream hands DuckDB's errors on as OSError.
         raise SourceError(
             f"PostgreSQL: {access.redact(server_words(str(error)))}", remedy=_remedy(str(error))
         ) from None

@@ -184,16 +184,20 @@ def _array_rule(element: PgType, policies: Policies) -> Rule | None:
         item = _AS_TEXT
     shape = "pg_catalog.array_ndims({c}) <> 1 OR pg_catalog.array_lower({c}, 1) <> 1"
     shape_guard = Guard(kind=TypeClass.ARRAY_SHAPE, on_server=f"({shape})", find=shape)
-    read = _array_read(item)
+    read = _array_read(item, element.name)
     # Refused arrays leave the server as NULL: DuckDB stops at several dimensions, and forgets where counting starts.
+    server = f"CASE WHEN {shape} THEN NULL ELSE {read.server} END"
+    if item.type.kind is Kind.DECIMAL:
+        # CASE forgets precision and scale, and without them DuckDB reads doubles.
+        server = f"({server})::numeric({item.type.precision},{item.type.scale})[]"
     return replace(
         read,
-        server=f"CASE WHEN {shape} THEN NULL ELSE {read.server} END",
+        server=server,
         guards=(shape_guard, *(_element_guard(g) for g in item.guards)),
     )
 
 
-def _array_read(item: Rule) -> Rule:
+def _array_read(item: Rule, element: str) -> Rule:
     type_ = ColumnType(Kind.LIST, element=item.type)
     if item is _AS_TEXT:
         return Rule(type=type_, server=_CAST_TEXT_ARRAY)
@@ -202,8 +206,9 @@ def _array_read(item: Rule) -> Rule:
     if item.type.kind is Kind.BINARY:
         # DuckDB hands over bytea[] as one text.
         return Rule(type=type_, server=_HEX_ARRAY, client="list_transform({c}, lambda e: unhex(e))")
-    cast = item.server.removeprefix("{c}")
-    return Rule(type=type_, server="{c}" + (f"{cast}[]" if cast else ""))
+    # Arrays of domains are of a type that DuckDB does not know; for all others this cast does nothing.
+    cast = item.server.removeprefix("{c}") or f"::pg_catalog.{element}"
+    return Rule(type=type_, server=f"{{c}}{cast}[]")
 
 
 def _element_guard(guard: Guard) -> Guard:
