@@ -118,7 +118,7 @@ class StreamSettings(Written):
     destination_table: str | None = Field(
         None, description="Default: the stream's name in lower case, with _ for other characters."
     )
-    columns: ColumnSettings | None = Field(None, description="Which columns are replicated. Default: all.")
+    columns: ColumnSettings | None = Field(None, description="Which columns are replicated; without it, all.")
     delete_mode: Literal["soft", "hard"] | None = Field(
         None, description="soft keeps deleted rows, marked; hard removes them. Default: soft."
     )
@@ -135,10 +135,10 @@ class StreamSettings(Written):
         None, description="What happens to the table when the stream is removed. Default: keep."
     )
     chunk_column: str | None = Field(
-        None, description="The column that splits the first load. Default: automatic."
+        None, description="The column that splits the first load; without it, the engine chooses."
     )
     threads: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="How many chunks are read at once. Default: automatic."
+        None, description="How many chunks are read at once; without it, the engine chooses."
     )
     protect: ProtectSettings | None = Field(None, description="What needs consent of its own.")
     # OLake's own spellings, accepted as they are.

@@ -37,8 +37,8 @@ def find_root(start: Path) -> Path:
 
 
 def workspace_files(root: Path) -> tuple[list[str], list[Diagnostic]]:
-    """Return the names of the files that make the workspace, relative to it and sorted, and what was refused."""
-    found: list[str] = [ROOT_FILE] if (root / ROOT_FILE).exists() else []
+    """Return the names of the files that make the workspace, `olake.yaml` first, and what was refused."""
+    found: list[str] = []
     refused: list[Diagnostic] = []
     jobs = root / JOBS_FOLDER
     if jobs.is_symlink() and not _inside(jobs, root.resolve()):
@@ -46,7 +46,8 @@ def workspace_files(root: Path) -> tuple[list[str], list[Diagnostic]]:
     elif jobs.is_dir():
         for name, problem in _below(jobs, root, root.resolve(), frozenset(), 0):
             refused.append(problem) if problem else found.append(name)
-    return sorted(found), refused
+    first = [ROOT_FILE] if (root / ROOT_FILE).exists() else []
+    return first + sorted(found), refused
 
 
 def _below(

@@ -46,7 +46,7 @@ def read_timezone(document: Document, value: str, offset: int) -> str | None:
     """Return `value` if the time zone exists, or complain."""
     try:
         ZoneInfo(value)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         known = available_timezones()
         same = next((z for z in known if z.lower() == value.lower()), None)
         hint = f"did you mean '{same}'?" if same else did_you_mean(value, known)

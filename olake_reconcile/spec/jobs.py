@@ -19,7 +19,7 @@ from olake_reconcile.spec.report import Document, quoted
 from olake_reconcile.spec.settings import Settings, read_settings
 from olake_reconcile.spec.shape import Checked, check_shape
 
-_FULL_REFRESH_IGNORES = ("cursor", "cursor_field", "fallback_cursor", "null_cursor")
+_FULL_REFRESH_IGNORES = ("cursor", "cursor_field", "fallback_cursor")
 
 
 @dataclass(frozen=True, slots=True)

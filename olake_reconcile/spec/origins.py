@@ -43,7 +43,8 @@ class FileOrigins:
         if key and (found := deciding(defaults, entry, stream, key)):
             return _nearest(found[0], (*found[1], *below))
         own = ("streams", stream) if stream else ("name",)
-        return _nearest(entry.document, own) if value_at(entry.document.root, own[:1]) is not None else None
+        holder = value_at(entry.document.root, own[:-1])
+        return _nearest(entry.document, own) if isinstance(holder, Map) and own[-1] in holder else None
 
     def _entry(self, address: Address) -> SourceEntry | DestinationEntry | JobEntry | None:
         match address.kind:

@@ -64,10 +64,15 @@ class Parsed:
 
 def parse(text: str) -> Parsed:
     """Return all that can be read of `text`; whatever it holds, nothing is raised."""
-    if "%TAG" in text and (directive := _TAG_DIRECTIVE.search(text)):
+    if directive := tag_directive(text):
         mistake = Mistake("yaml-tag", "%TAG is not supported here", directive.start())
         return Parsed([], [mistake], complete=False)
     return _Builder(text).build()
+
+
+def tag_directive(text: str) -> re.Match[str] | None:
+    """Return the first %TAG line; a text that has one is not for the parser."""
+    return _TAG_DIRECTIVE.search(text) if "%TAG" in text else None
 
 
 class _Builder:
@@ -145,6 +150,8 @@ class _Builder:
         while (event := self._next()).__class__ is not SequenceEndEvent:
             node.append(self._node(event))
             node.offsets.append(event.start_mark.index)
+            if len(node) > MAX_NODES:
+                break
         self._count(len(node), start)
         return node
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from olake_reconcile.model.reference import BadReference, Reference, expand, parts
+from olake_reconcile.model.reference import BadReference, expand
 from olake_reconcile.secrets import Secrets, UnsetReference
 from olake_reconcile.spec.node import Map, Seq
 from olake_reconcile.spec.report import Document, Path
@@ -36,49 +36,52 @@ def resolve_document(
     """
     if "$" not in document.text.text:
         return document
-    resolved: set[int] = set()
-
-    def text(value: str, offset: int) -> str:
-        if "$" not in value:
-            return value
-        resolved.add(offset)
-        return _resolve(document, value, offset, secrets)
-
+    resolver = _Resolver(document, secrets)
     root = Map(document.root.offset)
     for key, value, key_offset, value_offset in document.root.entries():
-        kept = key in leave
-        root.add(key, value if kept else _rebuilt(value, value_offset, text), key_offset, value_offset)
-    if not resolved:
+        new = value if key in leave else resolver.rebuilt(value, value_offset, (key,))
+        root.add(key, new, key_offset, value_offset)
+    if not resolver.resolved:
         return document
-    return Document(document.kind, root, document.text, document.report, frozenset(resolved))
+    resolved, unresolved = frozenset(resolver.resolved), frozenset(resolver.unresolved)
+    return Document(document.kind, root, document.text, document.report, resolved, unresolved)
 
 
-def _rebuilt(node: Any, offset: int, text: Callable[[str, int], str]) -> Any:
-    match node:
-        case str():
-            return text(node, offset)
-        case Map():
-            copy = Map(node.offset)
-            for key, value, key_offset, value_offset in node.entries():
-                copy.add(key, _rebuilt(value, value_offset, text), key_offset, value_offset)
-            return copy
-        case Seq():
-            items = Seq(node.offset)
-            items.extend(_rebuilt(v, o, text) for v, o in zip(node, node.offsets, strict=True))
-            items.offsets = node.offsets
-            return items
-        case _:
-            return node
+class _Resolver:
+    def __init__(self, document: Document, secrets: Secrets) -> None:
+        self._document = document
+        self._secrets = secrets
+        self.resolved: set[int] = set()
+        self.unresolved: set[Path] = set()
 
+    def rebuilt(self, node: Any, offset: int, path: Path) -> Any:
+        match node:
+            case str():
+                return self._text(node, offset, path) if "$" in node else node
+            case Map():
+                copy = Map(node.offset)
+                for key, value, key_offset, value_offset in node.entries():
+                    copy.add(key, self.rebuilt(value, value_offset, (*path, key)), key_offset, value_offset)
+                return copy
+            case Seq():
+                items = Seq(node.offset)
+                for index, value in enumerate(node):
+                    items.append(self.rebuilt(value, node.offsets[index], (*path, index)))
+                items.offsets = node.offsets
+                return items
+            case _:
+                return node
 
-def _resolve(document: Document, value: str, offset: int, secrets: Secrets) -> str:
-    try:
-        return expand(value, lambda reference: secrets.resolve(reference, sensitive=False))
-    except BadReference as error:
-        document.error(offset, "bad-reference", str(error))
-    except UnsetReference as error:
-        document.error(offset, "unset-reference", *_unset(error))
-    return value
+    def _text(self, value: str, offset: int, path: Path) -> str:
+        self.resolved.add(offset)
+        try:
+            return expand(value, lambda reference: self._secrets.resolve(reference, sensitive=False))
+        except BadReference as error:
+            self._document.error(offset, "bad-reference", str(error))
+        except UnsetReference as error:
+            self._document.error(offset, "unset-reference", *_unset(error))
+        self.unresolved.add(path)
+        return value
 
 
 def _unset(error: UnsetReference) -> tuple[str, str]:
@@ -86,12 +89,3 @@ def _unset(error: UnsetReference) -> tuple[str, str]:
     if reference.kind == "env":
         return f"{reference} is not set", f"set {reference.name}, or write ${{env:{reference.name}:-default}}"
     return error.summary, ""
-
-
-def read_parts(document: Document, value: str, offset: int) -> list[str | Reference] | None:
-    """Return the pieces of a text that stays unresolved, or complain and return None."""
-    try:
-        return parts(value)
-    except BadReference as error:
-        document.error(offset, "bad-reference", str(error))
-        return None

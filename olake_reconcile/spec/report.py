@@ -62,6 +62,7 @@ class Document:
     text: SourceText
     report: Report
     resolved: frozenset[int] = frozenset()  # offsets of the scalars that were references
+    unresolved: frozenset[Path] = frozenset()  # where references could not be resolved, as was complained
 
     def at(self, path: Path, *, of_key: bool = False) -> int:
         """Return the offset of what stands at `path`."""

@@ -30,6 +30,12 @@ _WANTED = {
     "model_attributes_type": "a mapping",
 }
 _RETYPED = {"bool_type": bool, "int_type": int}
+_DURATIONS = frozenset({"timeout", "jitter", "backoff", "keep_cleared", "catalog_max_age"})
+_TRUTHS = {
+    **dict.fromkeys(("yes", "on", "y"), "write true"),
+    **dict.fromkeys(("no", "off", "n"), "write false"),
+    **dict.fromkeys(("true", "false"), "without quotes"),
+}
 _BLOCKS = frozenset({"job_defaults", "stream_defaults"})
 
 
@@ -50,25 +56,29 @@ class Checked:
 
 def check_shape(document: Document, model: type[Written]) -> Checked:
     """Return what is well-shaped in `document`, and complain about the rest."""
-    errors = _errors(document.root, model)
-    if not errors:
-        return Checked(document.root)
     root = document.root
-    broken: set[Path] = set()
+    errors = _errors(root, model)
+    if errors and document.resolved:
+        root = _with_typed_references(document, errors)
+        errors = _errors(root, model)
+    if not errors and not document.unresolved:
+        return Checked(root)
+    broken = {_setting(path) for path in document.unresolved}
     for error in errors:
         path = _path(error)
-        if (converted := _retyped(document, root, error, path)) is not None:
-            root = _replaced(root, path, converted)
-        else:
-            broken.add(_setting(path))
-            broken |= _complain(document, model, error, path)
-    if root is not document.root and not broken:
-        return check_shape(_with_root(document, root), model)  # a converted number may be out of range
+        if path not in document.unresolved:
+            broken |= {_setting(path)} | _complain(document, model, error, path)
     return Checked(_pruned(root, broken), frozenset(broken))
 
 
-def _with_root(document: Document, root: Map) -> Document:
-    return Document(document.kind, root, document.text, document.report)
+def _with_typed_references(document: Document, errors: list[ErrorDetails]) -> Map:
+    """Return the mapping with truth values and numbers in place of the texts that references gave."""
+    root = document.root
+    for error in errors:
+        path = _path(error)
+        if (converted := _retyped(document, error, path)) is not None:
+            root = _replaced(root, path, converted)
+    return root
 
 
 def _errors(root: Map, model: type[Written]) -> list[ErrorDetails]:
@@ -93,9 +103,9 @@ def _setting(path: Path) -> Path:
     return path[: depth + 1]
 
 
-def _retyped(document: Document, root: Map, error: ErrorDetails, path: Path) -> bool | int | None:
+def _retyped(document: Document, error: ErrorDetails, path: Path) -> bool | int | None:
     """Return the truth value or number that a reference stands for, where one is wanted."""
-    value = value_at(root, path)
+    value = value_at(document.root, path)
     wanted = _RETYPED.get(error["type"])
     if wanted is None or not isinstance(value, str) or document.at(path) not in document.resolved:
         return None
@@ -128,7 +138,7 @@ def _complain(document: Document, model: type[Written], error: ErrorDetails, pat
             document.error(document.at(path), "out-of-range", f"{name} is {bound}")
         case kind:
             message = f"{name} is {_WANTED.get(kind, 'something else')}, not {described(value)}"
-            document.error(document.at(path), "wrong-type", message, _type_hint(kind, value))
+            document.error(document.at(path), "wrong-type", message, _type_hint(kind, value, last))
     return set()
 
 
@@ -141,11 +151,11 @@ def _shown(value: Any) -> str:
     return quoted(value) if isinstance(value, str) else described(value)
 
 
-def _type_hint(kind: str, value: Any) -> str:
+def _type_hint(kind: str, value: Any, key: str | int) -> str:
     if kind == "string_type" and isinstance(value, bool | int | float):
-        return "put it in quotes"
+        return "write a duration, such as 30s or 7d" if key in _DURATIONS else "put it in quotes"
     if kind == "bool_type" and isinstance(value, str):
-        return "without quotes" if value.lower() in ("true", "false") else ""
+        return _TRUTHS.get(value.lower(), "")
     if kind == "list_type" and isinstance(value, str):
         return "write it between [ and ]"
     if kind in ("dict_type", "model_type") and isinstance(value, Seq):

@@ -24,7 +24,7 @@ from ruamel.yaml.error import YAMLError
 from olake_reconcile.model.reference import is_only_references
 from olake_reconcile.secrets import REDACTED
 from olake_reconcile.spec.keys import known_keys
-from olake_reconcile.spec.parse import MAX_DEPTH
+from olake_reconcile.spec.parse import MAX_DEPTH, MAX_NODES, tag_directive
 from olake_reconcile.spec.urls import password_spans
 
 _SECRETIVE = re.compile(r"(?i)pass|pwd|secret|token|credential|private|cert|_key$|^key$|^uid$")
@@ -34,6 +34,10 @@ _UNREADABLE_SECRETS = re.compile(
     r"(?i)pass|pwd|secret|token|credential|private|_key\b|\bconfig\b|\bstate\b|://"
 )
 _KEY = re.compile(r"(\s*(?:- )?([\w-]+):)(?=\s|$)")
+
+
+class _TooMuch(Exception):
+    """A cap is reached; what follows counts as unreadable."""
 
 
 class Visible:
@@ -85,20 +89,22 @@ class Visible:
         return f"{key.group(1)} {REDACTED}", len(key.group(1)) + 2
 
     def _collect(self) -> None:
+        if tag_directive(self._text):
+            return
         parser = CParser(self._text)
         try:
             while (event := parser.get_event()).__class__ is not StreamEndEvent:
                 self._node(parser, event, (), 0)
             self._read_until = len(self._text)
-        except (YAMLError, RecursionError):
+        except (YAMLError, _TooMuch):
             pass
         finally:
             parser.dispose()
 
     def _node(self, parser: CParser, event: Any, path: tuple[str, ...], depth: int) -> None:
         self._read_until = event.end_mark.index
-        if depth > MAX_DEPTH:
-            raise RecursionError
+        if depth > MAX_DEPTH or len(self._scalars) > MAX_NODES:
+            raise _TooMuch
         if event.__class__ is ScalarEvent:
             self._scalar(event, _is_hidden(path) and not is_only_references(event.value))
         elif event.__class__ is SequenceStartEvent:
