@@ -87,6 +87,8 @@ def _block(action: Action) -> Iterator[str]:
         yield f"    {_paint('!', '!')} blocked: {printable(block.message)}"
         if block.remedy:
             yield f"        {printable(block.remedy)}"
+        if block.approval:
+            yield f"        or commit: {printable(block.approval)}"
     yield "    }"
 
 

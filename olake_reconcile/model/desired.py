@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from olake_reconcile.diagnostics import Diagnostic, Place
 from olake_reconcile.model.endpoint import Destination, Source
@@ -33,6 +33,15 @@ class NoOrigins:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """Consent that was committed: `change` fits one transition of one resource, and so expires by itself."""
+
+    address: str
+    allow: Literal["rebuild", "delete"]
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """A whole workspace without mistakes. `warnings` were found on the way and stop nothing."""
 
@@ -40,5 +49,6 @@ class Desired:
     sources: Mapping[str, Source]
     destinations: Mapping[str, Destination]
     jobs: Mapping[str, Job]
+    approvals: tuple[Approval, ...] = ()
     origins: Origins = field(default_factory=NoOrigins, compare=False)
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)

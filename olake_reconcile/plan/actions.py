@@ -53,11 +53,15 @@ class Impact(Model):
 
 
 class Block(Model):
-    """Why an action may not be done, and the line to paste that lets it."""
+    """Why an action may not be done, and the line to paste that lets it.
+
+    `approval` is the document to commit instead, where one would do.
+    """
 
     code: str
     message: str
     remedy: str = ""
+    approval: str = ""
 
 
 class _Action(Model):

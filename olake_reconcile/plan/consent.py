@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 
+from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.project import Safety
 from olake_reconcile.plan.actions import Action, Block, Consent, Rebuild, Remove
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.effects import Reason
+from olake_reconcile.plan.options import Options
 
 FEWEST_STREAMS = 10  # percentages of fewer mean nothing
 
 
 def with_consent(context: Context, actions: Sequence[Action]) -> list[Action]:
     """Return the actions with thresholds counted, and a block on each guarded one that nobody allowed."""
-    safety = context.desired.project.safety
+    safety, options = context.desired.project.safety, context.options
+    approved = frozenset((a.address, a.allow, a.change) for a in context.desired.approvals)
     total = sum(len(job.streams) for job in context.stored.jobs.values())
     rebuilds = sum(isinstance(a, Rebuild) for a in actions)
     deletes = sum(isinstance(a, Remove) and a.address.kind == "stream" for a in actions)
     return [
-        _guard(context, action, _over(action, safety, total=total, rebuilds=rebuilds, deletes=deletes))
+        _guard(
+            options, action, _over(action, safety, total=total, rebuilds=rebuilds, deletes=deletes), approved
+        )
         for action in actions
     ]
+
+
+def guard_clears(actions: Sequence[Rebuild], options: Options) -> list[Action]:
+    """Return the actions of a clear by hand with a block on each protected one that nobody allowed."""
+    command = f"olake-reconcile clear {shlex.quote(actions[0].address.name)}" if actions else ""
+    return [_guard(options, action, "", frozenset(), command=command) for action in actions]
+
+
+def transition(action: Rebuild | Remove) -> str:
+    """Return what an approval names: this one change of this one resource, so that it expires by itself."""
+    after = action.after if isinstance(action, Rebuild) else None
+    reasons = [r.value for r in action.reasons]
+    return fingerprint([str(action.address), action.before, after, reasons])[:8]
 
 
 def _over(action: Action, safety: Safety, *, total: int, rebuilds: int, deletes: int) -> str:
@@ -46,20 +65,36 @@ def _over(action: Action, safety: Safety, *, total: int, rebuilds: int, deletes:
     )
 
 
-def _guard(context: Context, action: Action, over: str) -> Action:
+def _guard(
+    options: Options,
+    action: Action,
+    over: str,
+    approved: frozenset[tuple[str, str, str]],
+    *,
+    command: str = "olake-reconcile apply",
+) -> Action:
     consent = Consent.GUARDED if over else action.consent
     if consent is not Consent.GUARDED or not isinstance(action, Rebuild | Remove):
         return action.model_copy(update={"consent": consent})
     rebuild = isinstance(action, Rebuild)
-    options = context.options
-    if options.allows_rebuild(action.address) if rebuild else options.allows_delete(action.address):
+    allow, change = ("rebuild" if rebuild else "delete"), transition(action)
+    named = options.allows_rebuild(action.address) if rebuild else options.allows_delete(action.address)
+    names = (action.address.short, str(action.address))
+    if named or any((name, allow, change) in approved for name in names):
         return action.model_copy(update={"consent": consent})
     block = Block(
         code="needs-consent",
         message=over or _why_guarded(action),
-        remedy=f"olake-reconcile apply {_flag(action)}",
+        remedy=f"{command} {_flag(action)}",
+        approval="" if command.split()[1] == "clear" else _approval(action, allow, change),
     )
     return action.model_copy(update={"consent": consent, "blocked": (*action.blocked, block)})
+
+
+def _approval(action: Rebuild | Remove, allow: str, change: str) -> str:
+    """Return the document to commit, as one line of YAML (JSON strings are YAML strings)."""
+    address = json.dumps(action.address.short, ensure_ascii=False)
+    return f"{{kind: Approval, address: {address}, allow: {allow}, change: {change}}}"
 
 
 def _flag(action: Rebuild | Remove) -> str:

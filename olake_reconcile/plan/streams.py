@@ -9,6 +9,7 @@ from olake_reconcile.model.codec import place_of, read_stream
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.job import Job
 from olake_reconcile.model.names import Address, StreamId
+from olake_reconcile.model.observed import Observed
 from olake_reconcile.model.stored import MODEL_VERSION, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.stream import Stream, SyncMode, canonical_stream, show_stream
 from olake_reconcile.model.table import TableFacts, TablePlace
@@ -164,7 +165,7 @@ def _rebuild(
         blocked = _taken(context, job.destination, new, stored.uid)
     destination = str(stored_job.spec.get("destination"))
     notes = [f"table {old} at the old destination is left as it is"] if left else []
-    cost = impact(context, destination, stored)
+    cost = impact(context.observed, destination, stored)
     if not job.active:
         # No sync will run: a time for it would be a lie.
         cost = cost.model_copy(update={"seconds": None})
@@ -182,7 +183,7 @@ def _rebuild(
         notes=tuple(notes),
         impact=cost,
         consent=_rebuild_consent(stored, stream, reasons),
-        blocked=(*blocked, *_not_runnable(job, stored_job)),
+        blocked=(*blocked, *not_runnable(job.active, stored_job)),
         serial=stored_job.serial,
         place=context.desired.origins.place(address),
     )
@@ -195,22 +196,23 @@ def _rebuild_consent(stored: StoredStream, stream: Stream, reasons: tuple[Reason
     return Consent.GUARDED if protected or moved else Consent.DESTRUCTIVE
 
 
-def _not_runnable(job: Job, stored_job: StoredJob) -> tuple[Block, ...]:
+def not_runnable(wanted_active: bool, stored_job: StoredJob) -> tuple[Block, ...]:
+    """Block a clear of a job that is held, or inactive and not to be activated by the same apply."""
     if stored_job.hold is not None:
         why = f" ({stored_job.hold.why})" if stored_job.hold.why else ""
         return (
             Block(
                 code="job-held",
-                message=f"{job.name} is held by {stored_job.hold.who}{why}, and a held job clears nothing",
-                remedy=f"olake-reconcile resume {job.name}",
+                message=f"{stored_job.name} is held by {stored_job.hold.who}{why}, and a held job clears nothing",
+                remedy=f"olake-reconcile resume {stored_job.name}",
             ),
         )
-    if not stored_job.active and not job.active:
+    if not stored_job.active and not wanted_active:
         return (
             Block(
                 code="job-inactive",
-                message=f"{job.name} is inactive, and an inactive job clears nothing",
-                remedy=f"Set `active: true` in job {job.name}; the same apply may do both.",
+                message=f"{stored_job.name} is inactive, and an inactive job clears nothing",
+                remedy=f"Set `active: true` in job {stored_job.name}; the same apply may do both.",
             ),
         )
     return ()
@@ -256,16 +258,16 @@ def removed_stream(context: Context, job: Job, stored_job: StoredJob, stored: St
         erase=erase,
         reasons=(Reason.NOT_IN_CONFIG,),
         notes=notes,
-        impact=impact(context, str(stored_job.spec.get("destination")), stored),
+        impact=impact(context.observed, str(stored_job.spec.get("destination")), stored),
         consent=consent,
-        blocked=_not_runnable(job, stored_job) if erase else (),
+        blocked=not_runnable(job.active, stored_job) if erase else (),
         serial=stored_job.serial,
     )
 
 
-def impact(context: Context, destination: str, stored: StoredStream) -> Impact:
+def impact(observed: Observed, destination: str, stored: StoredStream) -> Impact:
     """Return what a clear of the stream's table costs, from the destination's metadata and the last load."""
-    status = context.observed.tables.get((destination, stored.place))
+    status = observed.tables.get((destination, stored.place))
     rows = size = None
     if isinstance(status, TableFacts):
         rows, size = status.rows, status.bytes

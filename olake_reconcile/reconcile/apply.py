@@ -63,7 +63,7 @@ def apply_plan(
         resumed = _same_plan(services, options.resume)
         recover(services, lock, on_step, leave=resumed)
         plan = make()
-        _refuse_blocked(plan)
+        refuse_blocked(plan)
         if resumed is None:
             stored = services.store.read()
             _refuse_stale(plan.changes, stored)
@@ -78,7 +78,8 @@ def _same_plan(services: Services, wanted: str) -> ApplyRecord | None:
     return next((record for record in found if record.plan_hash == wanted), None)
 
 
-def _refuse_blocked(plan: Plan) -> None:
+def refuse_blocked(plan: Plan) -> None:
+    """Raise `Blocked` when something in the plan may not be done."""
     blocked = [a for a in plan.actions if a.blocked]
     if not blocked:
         return

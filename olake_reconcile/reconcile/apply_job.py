@@ -61,6 +61,11 @@ class JobApply:
         return str(Address("job", self.name))
 
     @property
+    def clear_run(self) -> str:
+        """The id of the run that stands for the clear in the history."""
+        return f"{self.journal.apply_id}.{self.name}"
+
+    @property
     def clears(self) -> list[Action]:
         """The actions that clear data."""
         return [a for a in self.actions if is_clear(a)]
@@ -210,7 +215,7 @@ class JobApply:
         )
 
     def _begin_clear(self) -> str:
-        run_id = f"{self.journal.apply_id}.{self.name}"
+        run_id = self.clear_run
         if self.services.store.run(run_id) is None:
             self.services.store.begin_run(
                 Run(

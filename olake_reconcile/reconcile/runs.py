@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from olake_reconcile.engine.base import OpenDestination, OpenSource, StreamTask, SyncRequest
-from olake_reconcile.errors import Blocked, ReconcileError
+from olake_reconcile.errors import Blocked, Locked, ReconcileError
 from olake_reconcile.model.codec import read_destination, read_job, read_source, read_stream
 from olake_reconcile.model.event import Event, Level
 from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
@@ -67,10 +67,17 @@ def sync_job(
 
 
 def finish_applies(services: Services) -> None:
-    """Roll forward what a killed apply left half done: nothing may sync in between."""
-    if unfinished(services):
+    """Roll forward what a killed apply left half done: nothing may sync in between.
+
+    An apply that is going on is left alone: it holds the lease of each job that it clears.
+    """
+    if not unfinished(services):
+        return
+    try:
         with held(services, APPLY_LOCK, "finish an interrupted apply") as lock:
             recover(services, lock, lambda step: None)
+    except Locked:
+        return
 
 
 def runnable_job(stored: Stored, name: str, now: datetime) -> StoredJob:

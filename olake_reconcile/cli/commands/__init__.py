@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from olake_reconcile.cli.commands.apply import apply
+from olake_reconcile.cli.commands.clear import clear
 from olake_reconcile.cli.commands.endpoints import check, discover
 from olake_reconcile.cli.commands.holds import cancel, pause, resume
 from olake_reconcile.cli.commands.inspect import history, logs, status
@@ -24,6 +25,7 @@ COMMANDS: tuple[click.Command, ...] = (
     show,
     sync,
     cancel,
+    clear,
     pause,
     resume,
     status,

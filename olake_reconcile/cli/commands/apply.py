@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from olake_reconcile.cli.asking import confirm
 from olake_reconcile.cli.options import consent, lock_timeout, no_refresh
 from olake_reconcile.cli.plan_file import load_plan
 from olake_reconcile.cli.planning import planned
-from olake_reconcile.cli.session import Session, is_terminal
+from olake_reconcile.cli.session import Session
+from olake_reconcile.cli.showing import show_step
 from olake_reconcile.cli.stopping import stop_on_signals
 from olake_reconcile.cli.view_plan import render_plan
-from olake_reconcile.errors import ExitCode, ReconcileError, StalePlan, UsageError
-from olake_reconcile.model.journal import JournalStep, StepKind, StepStatus
+from olake_reconcile.errors import ExitCode, StalePlan, UsageError
 from olake_reconcile.plan.actions import Rebuild, Update
 from olake_reconcile.plan.document import plan_hash
 from olake_reconcile.plan.options import Options
@@ -79,7 +78,7 @@ def apply(
     if not shown.changes:
         return ExitCode.OK
     if not shown.is_blocked and not auto_approve:
-        _ask()
+        confirm()
 
     def make() -> Plan:
         made, _ = planned(session, options, connect=not no_refresh)
@@ -102,38 +101,6 @@ def _perform(session: Session, shown: Plan, make: Callable[[], Plan], how: Apply
     session.warn(result.warnings)
     _conclude(shown, sync=how.sync)
     return ExitCode.OK
-
-
-def _ask() -> None:
-    if not is_terminal():
-        line = shlex.join(["olake-reconcile", *sys.argv[1:], "--auto-approve"])
-        raise ReconcileError(
-            "there is no terminal to ask on",
-            why="Nothing was applied.",
-            remedy=f"Read the plan, then run: {line}",
-        )
-    answer = click.prompt("\nDo this? Only 'yes' is accepted", default="", show_default=False, err=True)
-    if answer != "yes":
-        raise ReconcileError("not applied: the answer was not 'yes'")
-
-
-_WORDS = {
-    StepKind.ENDPOINT_STORED: "storing",
-    StepKind.SCHEDULE_STOPPED: "stopping its schedule",
-    StepKind.RUN_CANCELLED: "cancelling the running sync",
-    StepKind.STREAM_CLEARED: "clearing the destination",
-    StepKind.SETTINGS_STORED: "storing the new settings",
-    StepKind.SCHEDULE_RESTORED: "setting its schedule",
-    StepKind.MADE_DUE: "due now",
-    StepKind.JOB_REMOVED: "removing",
-    StepKind.ENDPOINT_REMOVED: "removing",
-}
-
-
-def show_step(step: JournalStep) -> None:
-    """Tell on stderr what is being done."""
-    if step.status is StepStatus.STARTED:
-        click.echo(f"{step.subject}: {_WORDS[step.kind]}", err=True)
 
 
 def _conclude(plan: Plan, *, sync: bool) -> None:
