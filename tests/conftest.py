@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.workspaces import Lab, a_lab
 
@@ -16,12 +16,15 @@ settings.register_profile(
     max_examples=25,
     deadline=None,
     database=None,
+    # Explaining a failure may take minutes; whoever looks into one can ask for it.
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "soak", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,6 +36,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--update-golden") and os.environ.get("CI"):
         raise pytest.UsageError("--update-golden is for people who review the difference: not with CI set")
+    if _is_soak(config):
+        settings.load_profile("soak")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """With `-m soak` every random test is one of them, with many examples."""
+    if _is_soak(item.config) and getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker("soak")
+
+
+def _is_soak(config: pytest.Config) -> bool:
+    return str(config.getoption("markexpr", "")) == "soak"
 
 
 @pytest.fixture
