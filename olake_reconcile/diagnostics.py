@@ -75,5 +75,6 @@ def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 def did_you_mean(wrong: str, right: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the nearest of `right`, or an empty string."""
-    near = difflib.get_close_matches(wrong, list(right), n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else ""
+    folded = {r.lower(): r for r in right}
+    near = difflib.get_close_matches(wrong.lower(), list(folded), n=1, cutoff=0.6)
+    return f"did you mean '{folded[near[0]]}'?" if near else ""

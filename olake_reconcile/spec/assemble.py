@@ -12,13 +12,13 @@ from olake_reconcile.model.job import Job, Runtime
 from olake_reconcile.secrets import Secrets
 from olake_reconcile.spec.catalogue_checks import check_catalogue, note_unchecked
 from olake_reconcile.spec.cross_checks import check_never_due, check_tables
-from olake_reconcile.spec.documents_of import Documents
 from olake_reconcile.spec.endpoints import DestinationEntry, SourceEntry, read_destination, read_source
 from olake_reconcile.spec.files import ROOT_FILE
 from olake_reconcile.spec.job_settings import JobLayer
 from olake_reconcile.spec.jobs import JobEntry, build_job, read_job
 from olake_reconcile.spec.origins import FileOrigins
 from olake_reconcile.spec.project import ProjectEntry, check_name, read_project
+from olake_reconcile.spec.reader import Documents
 from olake_reconcile.spec.report import Document, Report, quoted
 from olake_reconcile.spec.text import SourceText
 

@@ -62,19 +62,32 @@ def _below(
     for entry in entries:
         path = folder / entry.name
         name = path.relative_to(root).as_posix()
+        is_file = entry.name.endswith(_SUFFIXES)
         # Hidden entries are editors' swap files and tools' folders.
-        if entry.name.startswith(".") or not (entry.is_dir() or entry.name.endswith(_SUFFIXES)):
+        if entry.name.startswith(".") or not (is_file or _is_folder(entry)):
             continue
-        if entry.is_symlink() and not _inside(path, real_root):
+        if not name.isprintable():
+            yield name, _problem("unreadable-file", "the name has unprintable characters", ascii(name)[1:-1])
+        elif entry.is_symlink() and not _inside(path, real_root):
             yield name, _outside(name)
-        elif not entry.is_dir():
+        elif not _is_folder(entry):
             yield name, None
         elif (real := path.resolve()) not in above and depth < MAX_FOLDERS:
             yield from _below(path, root, real_root, above | {real}, depth + 1)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle
+        return False
+
+
 def _inside(path: Path, real_root: Path) -> bool:
-    return path.resolve().is_relative_to(real_root)
+    try:
+        return path.resolve().is_relative_to(real_root)
+    except (OSError, RuntimeError):  # links in a circle
+        return False
 
 
 def _outside(name: str) -> Diagnostic:

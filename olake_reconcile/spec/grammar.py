@@ -16,7 +16,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 MAX_DURATION = 10 * 366 * 86_400
 
 # A table's name becomes a folder and a word of SQL: nothing that means more than itself in either.
-_TABLE = re.compile(r"[^\W_][\w $-]{0,127}\Z|_[\w $-]{0,127}\Z")
+_TABLE = re.compile(r"\w[\w $-]{0,127}\Z")
 
 
 def read_duration(document: Document, value: str, offset: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from olake_reconcile.model.endpoint import DestinationType
@@ -19,7 +20,7 @@ from olake_reconcile.spec.report import Document, quoted
 from olake_reconcile.spec.settings import Settings, read_settings
 from olake_reconcile.spec.shape import Checked, check_shape
 
-_FULL_REFRESH_IGNORES = ("cursor", "cursor_field", "fallback_cursor")
+_FULL_REFRESH_IGNORES = frozenset({"cursor", "cursor_field", "fallback_cursor"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class _Streams:
         values.setdefault("destination_table", reformat(stream.name))
         values.setdefault("write_mode", self._write_mode)
         if "protect" in values:
-            values["protect"] = Protect(**values["protect"])
+            values["protect"] = _protect(**values["protect"])
         return Stream(id=stream, **values)
 
     def _check_mode(self, key: str, own: Settings, settings: Settings, values: dict[str, Any]) -> None:
@@ -125,11 +126,12 @@ class _Streams:
         self._document.error(self._document.at(("streams", key), of_key=True), code, message, hint)
 
     def _warn_unused(self, key: str) -> None:
-        for setting in _FULL_REFRESH_IGNORES:
-            block = self._document.root["streams"].get(key)
-            if block is not None and block.get(setting) is not None:
-                at = self._document.at(("streams", key, setting), of_key=True)
-                self._document.warning(at, "unused-setting", f"{quoted(setting)} is not used by full_refresh")
+        block: Map = self._document.root["streams"][key] or Map(0)
+        for setting in _FULL_REFRESH_IGNORES & block.keys():
+            if block[setting] is not None:
+                at = block.key_offset(setting)
+                message = f"{quoted(setting)} is not used by full_refresh"
+                self._document.warning(at, "unused-setting", message)
 
     def _database(self, stream: StreamId, broken: frozenset[str]) -> str | None:
         source = self._source.model
@@ -144,3 +146,8 @@ class _Streams:
             self._source.document.error(at, "unset-reference", message, "set it, or set destination_database")
             return None
         return default_database(source.type.value, self._source.database or "", stream.namespace)
+
+
+@cache
+def _protect(rebuild: bool = False, delete: bool = False) -> Protect:
+    return Protect(rebuild=rebuild, delete=delete)

@@ -33,7 +33,6 @@ MAX_NODES = 200_000
 # Each %TAG line is compared with all before it: quadratic in the parser, and tags are refused anyway.
 _TAG_DIRECTIVE = re.compile(r"^%TAG", re.MULTILINE)
 _MERGE = "<<"
-_NO_TAG = ("!", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +121,15 @@ class _Builder:
         return self._alias(event)
 
     def _scalar(self, event: Any) -> Any:
-        if event.tag is not None and event.tag != "!":
+        if event.ctag is not None:
             self._refuse_tag(event)
-        # The style is empty for plain scalars; `!` makes a scalar text.
-        value = event.value if event.style or event.tag else plain_value(event.value)
+        value = event.value if event.style else plain_value(event.value)  # plain scalars have no style
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1)
         return value
 
     def _container(self, event: Any, read: Any) -> Any:
-        if event.tag not in _NO_TAG:
+        if event.ctag is not None:
             self._refuse_tag(event)
         self._depth += 1
         if self._depth > MAX_DEPTH:
@@ -182,7 +180,7 @@ class _Builder:
 
     def _key(self, event: Any) -> str | None:
         """Return a key's text: keys are names, so `on`, `1` and `null` are no other values here."""
-        if event.__class__ is ScalarEvent and event.tag is None and event.anchor is None:
+        if event.__class__ is ScalarEvent and event.anchor is None and event.ctag is None:
             return event.value  # type: ignore[no-any-return]
         value = self._node(event)
         if isinstance(value, str):

@@ -83,8 +83,10 @@ def check_name(document: Document, name: str) -> None:
 def _check_state(document: Document, root: Map) -> None:
     state = root.get("state")
     url = state.get("url") if isinstance(state, Map) else state
+    path = ("state", "url") if isinstance(state, Map) else ("state",)
+    if isinstance(url, str) and not url.startswith(("sqlite:", "$")):
+        document.error(document.at(path), supported.CODE, supported.STATE)
     if isinstance(url, str) and password_in_url(url):
-        path = ("state", "url") if isinstance(state, Map) else ("state",)
         hint = 'write {url: …, password: "${env:NAME}"}'
         document.error(document.at(path), "plaintext-secret", "the state's URL holds a password", hint)
     password = state.get("password") if isinstance(state, Map) else None

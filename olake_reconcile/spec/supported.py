@@ -75,6 +75,8 @@ NEW_COLUMNS = {
     False: "keeping new columns out is not supported yet without a list: name the columns under 'include'",
 }
 
+STATE = "a state on another database is not supported yet: use sqlite:///.olake/state.db"
+
 # Kinds whose documents are read and checked, and then refused.
 KINDS = frozenset({"Moved", "Import", "Removed", "Approval"})
 

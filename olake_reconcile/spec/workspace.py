@@ -14,8 +14,8 @@ from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.project import Project
 from olake_reconcile.secrets import Secrets
 from olake_reconcile.spec.assemble import assemble
-from olake_reconcile.spec.documents_of import read_documents
 from olake_reconcile.spec.files import find_root
+from olake_reconcile.spec.reader import read_documents
 from olake_reconcile.spec.report import Report
 
 __all__ = ["Workspace", "find_root", "load_workspace"]

@@ -37,10 +37,8 @@ def only(found: list[Diagnostic]) -> tuple[str, int, int]:
 
 
 def bomb(levels: int) -> str:
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
-    for level in range(1, levels):
-        lines.append(f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]")
-    return "\n".join(lines)
+    lines = (f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, levels))
+    return "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *lines])
 
 
 HOSTILE = {
@@ -103,6 +101,15 @@ def test_links_that_leave_the_workspace_are_refused(tmp_path: Path) -> None:
     codes = {(d.code, d.place.file) for d in found if d.place}
     assert ("outside-workspace", "jobs/leak.yaml") in codes
     assert ("outside-workspace", "jobs/folder") in codes
+
+
+def test_names_that_no_terminal_can_print_are_refused(tmp_path: Path) -> None:
+    write_workspace(tmp_path, {"olake.yaml": PROJECT, "jobs/a\nb.yaml": JOB, "jobs/c\x1b[31m.yaml": JOB})
+    (tmp_path / "jobs" / os.fsdecode(b"\xff.yaml")).write_text(JOB)
+    (tmp_path / "jobs" / "circle.yaml").symlink_to("circle.yaml")
+    found = load_workspace(tmp_path, SystemSecrets({}), {}, checked_note=False).diagnostics
+    assert sorted(d.code for d in found) == ["outside-workspace"] + ["unreadable-file"] * 3
+    assert all(d.render().isprintable() for d in found)
 
 
 def test_a_pipe_does_not_hang_the_reader(tmp_path: Path) -> None:

@@ -57,11 +57,10 @@ def test_plain_scalars_mean_what_yaml_1_2_says(text: str, value: object) -> None
 
 
 def test_quoted_scalars_are_text() -> None:
-    assert document("a: '1'\nb: \"true\"\nc: |\n  null\nd: ! 5\n") == {
+    assert document("a: '1'\nb: \"true\"\nc: |\n  null\n") == {
         "a": "1",
         "b": "true",
         "c": "null\n",
-        "d": "5",
     }
 
 
@@ -111,3 +110,8 @@ def test_documents_before_a_syntax_error_are_kept() -> None:
     parsed = parse("a: 1\n---\nb: [\n")
     assert [d for d, _ in parsed.documents] == [{"a": 1}]
     assert not parsed.complete
+
+
+@pytest.mark.parametrize("text", ["a: ! 5\n", "a: !!str 5\n", "? !x a\n: 1\n", "a: !x [1]\n", "!x\na: {}\n"])
+def test_any_tag_is_a_mistake(text: str) -> None:
+    assert [m.code for m in parse(text).mistakes] == ["yaml-tag"]
