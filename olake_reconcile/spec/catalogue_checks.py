@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from olake_reconcile.diagnostics import Severity, did_you_mean
-from olake_reconcile.model.catalogue import TRANSFORM_KINDS, Catalogue, SourceColumn, SourceStream
+from olake_reconcile.model.catalogue import TRANSFORM_KINDS, Catalogue, SourceStream
+from olake_reconcile.model.filter import Filter
 from olake_reconcile.model.job import Job
-from olake_reconcile.model.naming import collisions, column_name
+from olake_reconcile.model.naming import METADATA_COLUMNS, collisions, column_name
 from olake_reconcile.model.stream import Stream, WriteMode
 from olake_reconcile.spec.filter_types import unfit_literals
 from olake_reconcile.spec.jobs import JobEntry
@@ -55,6 +56,9 @@ class _Checks:
         self._stream = stream
         self._offered = offered
         self._columns = {c.name: c for c in offered.columns}
+        include, exclude = stream.columns.include, set(stream.columns.exclude or ())
+        listed_ones = self._columns.keys() if include is None else set(include)
+        self._selected = [c for c in offered.columns if c.name in listed_ones and c.name not in exclude]
 
     def run(self) -> None:
         self._mode()
@@ -99,34 +103,38 @@ class _Checks:
     def _filter(self) -> None:
         if self._stream.filter is None:
             return
-        at, text = self._at("filter"), self._stream.filter.text
         for name in self._stream.filter.columns():
             if name not in self._columns:
-                inside = at.document.inside(at.offset, text, max(0, text.find(name)))
-                self._unknown(name, _At(at.document, inside))
-        for column, message in unfit_literals(self._stream.filter, self._columns):
-            inside = at.document.inside(at.offset, text, max(0, text.find(column)))
-            at.document.error(inside, "bad-filter", f"bad filter: {message}")
+                self._unknown(name, self._in_filter(self._stream.filter, name))
+        for name, message in unfit_literals(self._stream.filter, self._columns):
+            at = self._in_filter(self._stream.filter, name)
+            at.document.error(at.offset, "bad-filter", f"bad filter: {message}")
+
+    def _in_filter(self, filter_: Filter, name: str) -> _At:
+        at = self._at("filter")
+        return at._replace(
+            offset=at.document.inside(at.offset, filter_.text, max(0, filter_.text.find(name)))
+        )
 
     def _partitions(self) -> None:
         for index, field in enumerate(self._stream.partition_by):
             column = self._columns.get(field.column)
-            at = self._at("partition_by", index)
             if column is None:
-                self._unknown(field.column, at)
+                self._unknown(field.column, self._at("partition_by", index))
             elif not self._stream.columns.selects(field.column):
                 message = f"{quoted(field)} partitions by a column that is not replicated"
-                at.document.error(at.offset, "excluded-column", message)
+                self._complain("excluded-column", message, "partition_by", index)
             elif column.kind is not None and column.kind not in TRANSFORM_KINDS[field.transform]:
                 takes = listed(sorted(k.value for k in TRANSFORM_KINDS[field.transform]))
                 message = f"{quoted(field)} cannot be: {field.transform} takes {takes}, {column.name} is {column.kind}"
-                at.document.error(at.offset, "bad-partition", message)
+                self._complain("bad-partition", message, "partition_by", index)
 
-    def _selected(self) -> list[SourceColumn]:
-        return [c for c in self._offered.columns if self._stream.columns.selects(c.name)]
+    def _complain(self, code: str, message: str, *setting: str | int) -> None:
+        at = self._at(str(setting[0]), *setting[1:])
+        at.document.error(at.offset, code, message)
 
     def _types(self) -> None:
-        unknown = [c for c in self._selected() if c.kind is None]
+        unknown = [c for c in self._selected if c.kind is None]
         if not unknown:
             return
         at = self._at()
@@ -137,7 +145,10 @@ class _Checks:
 
     def _names(self) -> None:
         plain = self._stream.use_source_column_names
-        names = {c.name: column_name(c.name, use_source_column_names=plain) for c in self._selected()}
+        names = {c.name: column_name(c.name, use_source_column_names=plain) for c in self._selected}
+        folded = {name.lower() for name in names.values()}
+        if len(folded) == len(names) and folded.isdisjoint(METADATA_COLUMNS):
+            return
         for destination, sources in collisions(names):
             at = self._at()
             shared = listed(map(quoted, sources)).replace(" or ", " and ")
