@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 Literal = str | int | Decimal | bool
 
@@ -117,8 +117,7 @@ _KEYWORDS = frozenset({"and", "or", "not", "in", "is", "null", "true", "false"})
 _OPERATORS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):  # half the price of a frozen dataclass, and there are nine per filter
     kind: str  # number, string, quoted, operator, word, keyword, end
     text: str
     offset: int
