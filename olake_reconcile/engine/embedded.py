@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 
 from olake_reconcile.clock import Clock, SystemClock
 from olake_reconcile.engine.base import (
@@ -25,6 +26,9 @@ from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.event import Event, StreamCancelled, StreamFailed
 from olake_reconcile.model.stream import SyncMode
 from olake_reconcile.model.table import Owner, TablePlace, TableStatus
+
+if TYPE_CHECKING:
+    from olake_reconcile.engine.full_refresh import Run
 
 log = logging.getLogger(__name__)
 
@@ -119,10 +123,9 @@ class EmbeddedEngine:
             clear.clear(house, ticket.place, ticket.metadata)
 
 
-def _run_task(run: object, task: StreamTask, emit: Emit, cancelled: Cancelled) -> Event:
-    from olake_reconcile.engine.full_refresh import LoadCancelled, Run, full_refresh
+def _run_task(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -> Event:
+    from olake_reconcile.engine.full_refresh import LoadCancelled, full_refresh
 
-    assert isinstance(run, Run)
     if cancelled():
         return StreamCancelled(stream=task.stream.id)
     try:

@@ -32,9 +32,15 @@ from olake_reconcile.model.event import (
     StreamStarted,
 )
 from olake_reconcile.model.stream import TypePolicy
-from olake_reconcile.sources.postgres.chunks import Chunk, plan_chunks
+from olake_reconcile.sources.postgres.chunks import Chunk, Plan, plan_chunks
 from olake_reconcile.sources.postgres.connection import Access
-from olake_reconcile.sources.postgres.read import Keeper, Scanner, cancel_backends, keep_snapshot
+from olake_reconcile.sources.postgres.read import (
+    Keeper,
+    Scanner,
+    cancel_backends,
+    keep_snapshot,
+    server_errors,
+)
 from olake_reconcile.sources.postgres.select import Check, Selection, select
 
 if TYPE_CHECKING:
@@ -73,8 +79,11 @@ def full_refresh(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -
     began = run.clock.monotonic()
     stream = task.stream
     with keep_snapshot(run.access) as keeper, open_catalog(run.house) as catalog:
-        table = keeper.relation(stream.id)
-        if keeper.filtered_by_policy(table):
+        with server_errors(run.access):
+            table = keeper.relation(stream.id)
+            plan = plan_chunks(keeper.connection, table, stream.threads or run.threads)
+            hidden = keeper.filtered_by_policy(table)
+        if hidden:
             message = (
                 "row-level security hides rows of this table from the source's user: they are not replicated"
             )
@@ -89,9 +98,8 @@ def full_refresh(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -
             stream.partition_by,
             selection.destination_names,
         )
-        chunks = plan_chunks(keeper.connection, table, stream.threads or run.threads)
-        emit(StreamStarted(stream=stream.id, chunks=len(chunks), rows=table.rows))
-        load = _Load(run, keeper, selection, target, chunks, task)
+        emit(StreamStarted(stream=stream.id, chunks=len(plan.chunks), rows=table.rows))
+        load = _Load(run, keeper, selection, target, plan, task)
         files = load.run(emit, cancelled)
         try:
             if cancelled():
@@ -135,38 +143,38 @@ class _Load:
         keeper: Keeper,
         selection: Selection,
         target: replace.Replacement,
-        chunks: Sequence[Chunk],
+        plan: Plan,
         task: StreamTask,
     ) -> None:
         self._run = run
         self._keeper = keeper
         self._selection = selection
         self._target = target
-        self._chunks = chunks
+        self._plan = plan
         self._task = task
         self._shared = _Shared()
 
     def run(self, emit: Emit, cancelled: Cancelled) -> list[WrittenFile]:
         """Read every chunk; return the files. Raises `LoadCancelled` or what the first failing thread raised."""
-        todo = iter(self._chunks)
-        workers = min(self._task.stream.threads or self._run.threads, len(self._chunks))
-        with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
-            futures = [pool.submit(self._work, number, todo) for number in range(workers)]
-            try:
-                was_cancelled = self._watch(futures, emit, cancelled)
-            except BaseException:
-                self._stop()
-                raise
+        todo = iter(self._plan.chunks)
+        workers = min(self._task.stream.threads or self._run.threads, len(self._plan.chunks))
         try:
+            with ThreadPoolExecutor(workers, thread_name_prefix="load") as pool:
+                futures = [pool.submit(self._work, number, todo) for number in range(workers)]
+                try:
+                    was_cancelled = self._watch(futures, emit, cancelled)
+                except BaseException:
+                    self._stop()
+                    raise
             if was_cancelled:
                 raise LoadCancelled
-            files = [file for future in futures for file in future.result()]
-        except BaseException as error:
+            return [file for future in futures for file in future.result()]
+        except _Refused as refused:
             self.abandon()
-            if isinstance(error, _Refused):
-                raise self._refusal(error.check) from None
+            raise self._refusal(refused.check) from None
+        except BaseException:
+            self.abandon()
             raise
-        return files
 
     def abandon(self) -> None:
         """Delete every file of this load."""
@@ -263,7 +271,7 @@ class _Load:
                 if chunk is None:
                     return writer.finish()
                 sql = self._selection.client_sql(self._selection.server_sql(chunk.condition), "source")
-                for batch in session.read(sql):
+                for batch in session.read(sql, self._plan.batch_rows):
                     if shared.stop.is_set():
                         return []
                     self._take(batch, writer)

@@ -21,7 +21,7 @@ from olake_reconcile.model.event import (
     StreamStarted,
 )
 from olake_reconcile.model.table import TableAbsent, TableFacts
-from olake_reconcile.sources.postgres import chunks
+from olake_reconcile.sources.postgres import chunks, sql
 
 pytestmark = pytest.mark.integration
 
@@ -48,7 +48,7 @@ def test_a_load_equals_the_source_as_of_its_start_whatever_is_written_meanwhile(
 ) -> None:
     numbers(lab)
     before = set(lab.sql("SELECT id, n FROM t"))
-    written = []
+    written: list[Event] = []
 
     def write(event: Event) -> None:
         if isinstance(event, StreamStarted | Progress) and len(written) < 3:
@@ -57,8 +57,8 @@ def test_a_load_equals_the_source_as_of_its_start_whatever_is_written_meanwhile(
             lab.sql(
                 "UPDATE t SET n = n + 1000 WHERE id % 3 = 0",
                 "DELETE FROM t WHERE id % 7 = 0",
-                "INSERT INTO t SELECT g, -1, repeat('y', 50) FROM generate_series(100000 * (SELECT count(*) FROM t), "
-                "100000 * (SELECT count(*) FROM t) + 5000) g",
+                "INSERT INTO t SELECT m + g, -1, repeat('y', 50) FROM (SELECT max(id) AS m FROM t) t, "
+                "generate_series(1, 5000) g",
             )
 
     events = lab.run(lab.stream("public.t"), watch=write)
@@ -186,11 +186,29 @@ def test_views_partitions_children_and_foreign_relations_are_read_whole(lab: Lab
         assert (started.chunks > 1) == (name not in ("v", "f"))
 
 
+def test_wide_rows_are_cut_by_their_width_and_read_once_each(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "WIDE_CHUNK_BYTES", 1 << 20)
+    lab.sql(
+        "CREATE TABLE t (id int PRIMARY KEY, n text, j jsonb) PARTITION BY HASH (id)",
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+        "CREATE TABLE t2 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+        "ALTER TABLE t1 ALTER n SET STORAGE EXTERNAL",
+        "INSERT INTO t SELECT g, repeat(md5(g::text), 3000), NULL FROM generate_series(1, 200) g",
+        "INSERT INTO t VALUES (0, NULL, NULL)",
+    )
+    events = lab.run(lab.stream("public.t"))
+    started = next(e for e in events if isinstance(e, StreamStarted))
+    assert 15 < started.chunks < 30
+    assert content(lab) == set(lab.sql("SELECT id, n FROM t"))
+
+
 # -- row ids ---------------------------------------------------------------------------------------
 
 
 def ids(lab: Lab, name: str) -> list[str]:
-    return lab.duck(name, 'SELECT "_olake_id" FROM t ORDER BY 1').column(0).to_pylist()
+    return list(lab.duck(name, 'SELECT "_olake_id" FROM t ORDER BY 1').column(0).to_pylist())
 
 
 def test_the_metadata_columns_are_olake_s(lab: Lab) -> None:
@@ -288,7 +306,7 @@ def test_a_server_that_dies_in_the_middle_leaves_the_old_table(tmp_path: Any, ma
     with LocalPostgres() as server:
         lab = Lab(server, "postgres", tmp_path)
         before = loaded(lab)
-        killed = []
+        killed: list[Event] = []
 
         def kill(event: Event) -> None:
             if isinstance(event, StreamStarted) and not killed:
@@ -364,6 +382,34 @@ def test_rows_hidden_by_row_level_security_are_warned_about(lab: Lab) -> None:
     assert "row-level security" in events[0].message
     assert isinstance(events[-1], StreamCommitted)
     assert events[-1].rows == 1
+
+
+def test_a_table_that_somebody_locks_is_given_up_with_a_reason(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sql.PINNED_SETTINGS, "lock_timeout", "50ms")
+    numbers(lab, 10)
+    with lab.connect() as connection, connection.transaction():
+        connection.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        [failed] = lab.run(lab.stream("public.t"))
+    assert isinstance(failed, StreamFailed)
+    assert "lock timeout" in failed.summary
+    assert failed.remedy
+
+
+def test_an_error_of_the_caller_s_own_ends_the_load_and_leaves_nothing(lab: Lab, many_chunks: None) -> None:
+    numbers(lab)
+
+    def fail(event: Event) -> None:
+        if isinstance(event, Progress):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lab.run(lab.stream("public.t"), watch=fail)
+    assert lab.files() == []
+    assert lab.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'olake-reconcile'") == [
+        (0,)
+    ]
 
 
 def test_names_that_collide_are_refused(lab: Lab) -> None:

@@ -292,6 +292,26 @@ def test_a_commit_that_failed_leaves_the_old_table_and_no_file(
     assert lab.files() == before
 
 
+def test_a_disk_that_fills_up_while_metadata_is_written_leaves_no_file(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from olake_reconcile.destinations.iceberg import snapshot
+
+    make(lab)
+    lab.load(lab.stream("public.t"))
+    before = lab.files()
+
+    def full(**_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshot, "write_manifest_list", full)
+        failed = lab.run(lab.stream("public.t"))[-1]
+    assert isinstance(failed, StreamFailed)
+    assert "No space left" in failed.summary
+    assert lab.files() == before
+
+
 def test_an_outcome_that_nobody_knows_keeps_the_files(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab)
     lab.load(lab.stream("public.t"))
@@ -334,13 +354,13 @@ def test_a_clear_removes_the_table_and_every_file_and_nothing_else(lab: Lab) -> 
 
 
 def test_a_clear_killed_anywhere_can_be_finished(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    from olake_reconcile.destinations.iceberg import clear
+    from olake_reconcile.destinations.iceberg import clear, files
 
     class Killed(BaseException):
         pass
 
     make(lab)
-    real = clear.delete_files
+    real = files.delete_files
     steps = 0
     while True:
         stream = lab.stream("public.t", partition_by=("bucket(3, id)",))

@@ -213,6 +213,8 @@ def comparable(array: pa.Array, becomes: str) -> list[Any]:
             return list(array.cast(pa.int64()).to_pylist())
         case "uuid":
             return [None if v is None else str(v) for v in array.to_pylist()]
+        case _:
+            pass
     values = array.to_pylist()
     if becomes in ("float", "double"):
         form = float32 if becomes == "float" else repr

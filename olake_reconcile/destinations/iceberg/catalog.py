@@ -80,19 +80,25 @@ def open_catalog(house: Lakehouse) -> Iterator[SqlCatalog]:
     """Open the catalog for the length of a `with` block; its database and tables are created when missing."""
     if not house.database.exists():
         house.database.parent.mkdir(parents=True, exist_ok=True)
-    uri = URL.create("sqlite", database=str(house.database), query={"timeout": str(_BUSY_SECONDS)})
     try:
-        catalog = SqlCatalog(
-            house.name, uri=uri.render_as_string(hide_password=False), warehouse=house.warehouse
-        )
-    except SQLAlchemyError as error:
-        raise catalog_error(house, error) from None
+        catalog = _open(house)
+    except SQLAlchemyError:
+        # Two processes may create the catalog's tables at once; the one that comes second finds them now.
+        try:
+            catalog = _open(house)
+        except SQLAlchemyError as error:
+            raise catalog_error(house, error) from None
     try:
         yield catalog
     except SQLAlchemyError as error:
         raise catalog_error(house, error) from None
     finally:
         catalog.close()
+
+
+def _open(house: Lakehouse) -> SqlCatalog:
+    uri = URL.create("sqlite", database=str(house.database), query={"timeout": str(_BUSY_SECONDS)})
+    return SqlCatalog(house.name, uri=uri.render_as_string(), warehouse=house.warehouse)
 
 
 def load_table(catalog: SqlCatalog, place: TablePlace) -> Table | None:

@@ -27,13 +27,14 @@ from olake_reconcile.model.column_type import DestinationColumn
 log = logging.getLogger(__name__)
 
 #: Arrow bytes of a row group; compressed it is about a quarter of that.
-ROW_GROUP_BYTES = 48 << 20
+ROW_GROUP_BYTES = 32 << 20
 #: Arrow bytes that all of a writer's buffers may hold together.
-BUDGET_BYTES = 96 << 20
+BUDGET_BYTES = 64 << 20
 #: Where a file ends. Row groups are not cut, so a file is a little larger.
 FILE_BYTES = 256 << 20
 MAX_OPEN_FILES = 64
 _COMPRESSION_LEVEL = 3
+_PAGE_BYTES = 1 << 20
 #: A column with at most this share of distinct values in its first rows gets a dictionary.
 _DICTIONARY_SHARE = 0.2
 _SAMPLE_ROWS = 50_000
@@ -148,6 +149,9 @@ class DataWriter:
             version="2.6",
             compression="zstd",
             compression_level=_COMPRESSION_LEVEL,
+            # A page ends after whole batches only: of wide rows a batch must be few.
+            write_batch_size=max(1, min(1024, _PAGE_BYTES * first.num_rows // max(first.nbytes, 1))),
+            data_page_size=_PAGE_BYTES,
             use_dictionary=_repetitive(first),
             # Iceberg's table spec: decimals of up to 18 digits are integers in Parquet.
             store_decimal_as_integer=True,

@@ -49,7 +49,7 @@ from pyiceberg.table.update import (
     TableUpdate,
     UpgradeFormatVersionUpdate,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, load_table
 from olake_reconcile.destinations.iceberg.files import TableFormat, WrittenFile, delete_files
@@ -235,7 +235,7 @@ def _create_namespace(catalog: SqlCatalog, place: TablePlace) -> None:
     if not catalog.namespace_exists((place.database,)):
         try:
             catalog.create_namespace((place.database,))
-        except NamespaceAlreadyExistsError:
+        except (NamespaceAlreadyExistsError, IntegrityError):
             return
 
 

@@ -30,7 +30,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.typedef import Record
 
-from olake_reconcile.destinations.iceberg.files import TableFormat, WrittenFile
+from olake_reconcile.destinations.iceberg.files import TableFormat, WrittenFile, delete_files
 
 #: DuckDB reads deflate and no other compression of manifests.
 _AVRO_COMPRESSION: Final = "deflate"
@@ -64,24 +64,23 @@ def write_snapshot(
         # manifest of its spec any more, not even to skip it: history begins anew, as in Iceberg's own table replacement.
         head, replaced = None, []
     writer = _Manifests(io, f"{metadata.location}/metadata/{commit}", snapshot_id)
-    added = [data_file(file, format_.spec) for file in files]
-    manifests = []
-    if added:
-        manifests.append(writer.write(format_.spec, format_.schema, [_added(f, snapshot_id) for f in added]))
-    for spec_id, entries in groupby(sorted(replaced, key=_spec_of), key=_spec_of):
-        old = [_deleted(e, snapshot_id) for e in entries]
-        manifests.append(writer.write(metadata.specs()[spec_id], format_.schema, old))
-    sequence_number = metadata.next_sequence_number()
     location = f"{metadata.location}/metadata/snap-{snapshot_id}-0-{commit}.avro"
-    with write_manifest_list(
-        format_version=_FORMAT_VERSION,
-        output_file=io.new_output(location),
-        snapshot_id=snapshot_id,
-        parent_snapshot_id=head.snapshot_id if head else None,
-        sequence_number=sequence_number,
-        avro_compression=_AVRO_COMPRESSION,
-    ) as list_writer:
-        list_writer.add_manifests(manifests)
+    sequence_number = metadata.next_sequence_number()
+    added = [data_file(file, format_.spec) for file in files]
+    try:
+        manifests = _write_manifests(writer, metadata, format_, added, replaced)
+        with write_manifest_list(
+            format_version=_FORMAT_VERSION,
+            output_file=io.new_output(location),
+            snapshot_id=snapshot_id,
+            parent_snapshot_id=head.snapshot_id if head else None,
+            sequence_number=sequence_number,
+            avro_compression=_AVRO_COMPRESSION,
+        ) as list_writer:
+            list_writer.add_manifests(manifests)
+    except BaseException:
+        delete_files(io, [*writer.locations, location])
+        raise
     operation = Operation.OVERWRITE if head else Operation.APPEND
     snapshot = Snapshot(
         snapshot_id=snapshot_id,
@@ -94,11 +93,28 @@ def write_snapshot(
     return SnapshotFiles(snapshot=snapshot, locations=(*writer.locations, location))
 
 
+def _write_manifests(
+    writer: _Manifests,
+    metadata: TableMetadata,
+    format_: TableFormat,
+    added: Sequence[DataFile],
+    replaced: Sequence[ManifestEntry],
+) -> list[ManifestFile]:
+    manifests = []
+    if added:
+        entries = [_added(f, writer.snapshot_id) for f in added]
+        manifests.append(writer.write(format_.spec, format_.schema, entries))
+    for spec_id, group in groupby(sorted(replaced, key=_spec_of), key=_spec_of):
+        entries = [_deleted(e, writer.snapshot_id) for e in group]
+        manifests.append(writer.write(metadata.specs()[spec_id], format_.schema, entries))
+    return manifests
+
+
 class _Manifests:
     def __init__(self, io: FileIO, prefix: str, snapshot_id: int) -> None:
         self._io = io
         self._prefix = prefix
-        self._snapshot_id = snapshot_id
+        self.snapshot_id = snapshot_id
         self.locations: list[str] = []
 
     def write(self, spec: PartitionSpec, schema: Schema, entries: Sequence[ManifestEntry]) -> ManifestFile:
@@ -109,7 +125,7 @@ class _Manifests:
             spec=spec,
             schema=schema,
             output_file=self._io.new_output(location),
-            snapshot_id=self._snapshot_id,
+            snapshot_id=self.snapshot_id,
             avro_compression=_AVRO_COMPRESSION,
         ) as writer:
             for entry in entries:

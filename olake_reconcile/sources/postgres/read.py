@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MEMORY_LIMIT = "256MB"
-#: Rows that DuckDB hands over at once; more cost memory and gain nothing.
-BATCH_ROWS = 20_000
 _DATABASE = "source"
 
 
@@ -163,10 +161,10 @@ class Session:
                 remedy="A pooler in transaction mode does this; connect to PostgreSQL directly.",
             )
 
-    def read(self, client_sql: str) -> Iterator[pa.RecordBatch]:
+    def read(self, client_sql: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Run one statement and give its rows, a batch at a time."""
         with server_errors(self._access):
-            yield from self._cursor.execute(client_sql).to_arrow_reader(BATCH_ROWS)
+            yield from self._cursor.execute(client_sql).to_arrow_reader(batch_rows)
 
     def interrupt(self) -> None:
         """Make the thread that reads stop soon; called from another thread."""
