@@ -47,8 +47,7 @@ def test_every_code_is_documented_and_no_other() -> None:
 def test_the_published_schema_is_fresh() -> None:
     published = (REPOSITORY / "schemas" / "workspace.schema.json").read_text()
     assert published == schema_text(), (
-        "write it again: python -c 'from olake_reconcile.spec.schema import schema_text; "
-        'print(schema_text(), end="")\' > schemas/workspace.schema.json'
+        "write it again: olake-reconcile schema > schemas/workspace.schema.json"
     )
 
 
