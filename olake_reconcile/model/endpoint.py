@@ -56,11 +56,20 @@ Endpoint = Source | Destination
 
 
 def show_endpoint(endpoint: Endpoint) -> dict[str, Any]:
-    """Return an endpoint's settings as JSON, references unresolved; settings at their default are left out."""
-    shown: dict[str, Any] = {"type": endpoint.type.value, "config": endpoint.config}
+    """Return an endpoint's settings as JSON, references unresolved; settings at their default are left out.
+
+    The order of keys in the file means nothing, so it does not show either.
+    """
+    shown: dict[str, Any] = {"type": endpoint.type.value, "config": _ordered(endpoint.config)}
     if isinstance(endpoint, Source) and endpoint.identity:
         shown["identity"] = endpoint.identity
     for key in ("owner", "description"):
         if value := getattr(endpoint, key):
             shown[key] = value
     return shown
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _ordered(inner) for key, inner in sorted(value.items())}
+    return [_ordered(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -112,8 +112,10 @@ def due_times(schedule: Schedule, after: datetime, zone: ZoneInfo) -> Iterator[d
     second, minutes, year = _split(schedule.cron)
     seconds = sorted(_numbers(second, 0, 59, "second"))
     years = None if year == "*" else _numbers(year, 1970, 2199, "year")
-    # One minute early, so that a later second of the present minute is not skipped.
-    for minute in CronSim(minutes, after.astimezone(zone) - timedelta(minutes=1)):
+    # One minute early, so that a later second of the present minute is not skipped. Counted in UTC: a minute before
+    # clocks have gone forward there is a wall time that never was.
+    start = (after.astimezone(UTC) - timedelta(minutes=1)).astimezone(zone)
+    for minute in CronSim(minutes, start):
         if years is not None and minute.year > max(years):
             return
         if years is not None and minute.year not in years:

@@ -51,6 +51,7 @@ def stream_action(
             address=address,
             after=after,
             place=place,
+            serial=stored_job.serial if stored_job else 0,
             blocked=_taken(context, job.destination, place_of(stream), None),
             notes=_size_note(context, job, stream.id),
         )

@@ -46,7 +46,7 @@ def partition_fields(draw: DrawFn, columns: SearchStrategy[str] = COLUMNS) -> Pa
 
 
 def columns_settings() -> SearchStrategy[Columns]:
-    lists = st.lists(COLUMNS, max_size=3).map(tuple)
+    lists = st.lists(COLUMNS, min_size=1, max_size=3).map(tuple)
     return st.one_of(
         st.builds(Columns, sync_new=st.booleans()),
         st.builds(Columns, include=lists, sync_new=st.booleans()),

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -249,6 +249,7 @@ def test_a_schedules_canonical_form_is_a_schedule_that_means_the_same(text: str)
 
 
 @given(SCHEDULES, MOMENTS, ZONES)
+@example("1 * * * *", datetime(2025, 3, 30, tzinfo=UTC), ZoneInfo("Europe/Berlin"))
 def test_the_next_due_time_is_later_and_none_between_is_skipped(
     text: str, moment: datetime, zone: ZoneInfo
 ) -> None:
