@@ -44,13 +44,16 @@ def _count(number: int, what: str) -> str:
 
 
 @click.command()
-def schema() -> None:
-    """Print the JSON Schema of the workspace files, for editors.
+@click.argument("of", type=click.Choice(["workspace", "plan"]), default="workspace")
+def schema(of: str) -> None:
+    """Print the JSON Schema of the workspace files, for editors, or of `plan --json`, for programs.
 
     \b
-    Example:
+    Examples:
       olake-reconcile schema > .olake/schema.json
+      olake-reconcile schema plan
     """
+    from olake_reconcile.plan.schema import plan_schema
     from olake_reconcile.spec.schema import workspace_schema
 
-    print_json(workspace_schema())
+    print_json(plan_schema() if of == "plan" else workspace_schema())

@@ -1,0 +1,158 @@
+"""The JSON Schema of the plan document (`plan --json`, `show --json`, plan files): a contract with programs.
+
+Written as models, so that the schema is generated; the document itself is made in `plan/document.py`, and a
+test holds every golden plan to this. Within a major version fields are only added, so readers must let pass
+those that they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from olake_reconcile.diagnostics import Severity
+from olake_reconcile.plan.actions import Consent
+from olake_reconcile.plan.document import FORMAT_VERSION
+from olake_reconcile.plan.effects import Reason
+
+Kind = Literal["source", "destination", "job", "stream"]
+Verb = Literal["create", "update", "delete", "forget", "no-op"]
+
+
+class PlanPlace(BaseModel):
+    """A position in a workspace file; both count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+
+class PlanSetting(BaseModel):
+    """One setting that differs; `before` and `after` are its values, defaults filled in, null when unset."""
+
+    setting: str = Field(description="Its path, such as `columns.exclude` or `config.host`.")
+    before: Any
+    after: Any
+    forces: bool = Field(description="Whether this one alone would rebuild the table.")
+    note: str
+    place: PlanPlace | None = Field(description="The line that decided the new value.")
+
+
+class PlanChange(BaseModel):
+    """What is done to a resource. `before` and `after` are its settings, those at their default left out."""
+
+    actions: list[Verb] = Field(
+        min_length=1, max_length=2, description='["delete", "create"] clears a table and builds it anew.'
+    )
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    settings: list[PlanSetting]
+    unchanged: int = Field(ge=0, description="How many settings are the same on both sides.")
+
+
+class PlanImpact(BaseModel):
+    """What a clear costs; null where metadata does not tell."""
+
+    rows: int | None
+    bytes: int | None
+    seconds: int | None = Field(description="Time until the table is full again, from `rate`.")
+    rate: int | None = Field(description="Rows per second of the last load.")
+
+
+class PlanBlock(BaseModel):
+    """Why an action may not be done, and what lets it."""
+
+    code: str
+    message: str
+    remedy: str = Field(description="The line to paste, or what to do.")
+    approval: str = Field(description="The document to commit instead, where one would do.")
+
+
+class PlanTable(BaseModel):
+    """A table at its destination."""
+
+    database: str
+    table: str
+
+
+class PlanTables(BaseModel):
+    """Which tables are concerned: `old` is cleared, unless `leaves_old`; `new` is built."""
+
+    old: PlanTable | None
+    new: PlanTable | None = None
+    leaves_old: bool = False
+
+
+class PlanResource(BaseModel):
+    """What happens to one resource, and why."""
+
+    address: str
+    kind: Kind
+    change: PlanChange
+    data: Literal["kept", "erased"]
+    reasons: list[Reason]
+    consent: Consent = Field(alias="class")
+    impact: PlanImpact | None
+    blocked: list[PlanBlock]
+    notes: list[str]
+    made_from: int = Field(ge=0, description="The serial of the stored record; 0 when there was none.")
+    place: PlanPlace | None
+    tables: PlanTables | None = None
+
+
+class PlanSummary(BaseModel):
+    """How many resources of each fate. A rebuild counts once; `remove` keeps data, `destroy` loses it."""
+
+    add: int
+    change: int
+    rebuild: int
+    remove: int
+    destroy: int
+    imported: int = Field(alias="import")
+    forget: int
+    move: int
+
+
+class PlanUnmanaged(BaseModel):
+    """A stored job that no file declares any more: it goes on syncing."""
+
+    job: str
+    streams: int
+
+
+class PlanDiagnostic(BaseModel):
+    """A finding in the files or on the way."""
+
+    severity: Severity
+    code: str
+    message: str
+    hint: str
+    file: str | None
+    line: int | None
+    column: int | None
+
+
+class PlanDocument(BaseModel):
+    """What an apply would do."""
+
+    format_version: str = Field(pattern=rf"^{FORMAT_VERSION.split('.', maxsplit=1)[0]}\.[0-9]+$")
+    plan_hash: str = Field(pattern=r"^[0-9a-f]{32}$")
+    project: str = Field(description="The project's uid.")
+    new_state: bool = Field(description="Nothing is known to be deployed.")
+    summary: PlanSummary
+    resource_changes: list[PlanResource]
+    uses: dict[str, int] = Field(description="Endpoints that the plan's jobs use, with their serials.")
+    drift: list[dict[str, Any]]
+    unmanaged: list[PlanUnmanaged]
+    diagnostics: list[PlanDiagnostic]
+
+
+def plan_schema() -> dict[str, Any]:
+    """Return the schema of the plan document."""
+    schema = PlanDocument.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "olake-reconcile plan",
+    }
