@@ -11,6 +11,7 @@ from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.reference import Reference, expand, references
 
 REDACTED = "(sensitive)"
+_LARGEST_FILE = 1024 * 1024
 _SHORTEST_REDACTED = 4  # replacing shorter values would shred every text
 
 
@@ -64,10 +65,19 @@ class SystemSecrets:
                 raise UnsetReference(reference, "not set")
             return value
         try:
-            text = (self._base / reference.name).read_text(encoding="utf-8")
+            text = self._read(reference).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise UnsetReference(reference, getattr(error, "strerror", None) or "not UTF-8 text") from None
         return text[:-1] if text.endswith("\n") else text
+
+    def _read(self, reference: Reference) -> bytes:
+        """Read a small, regular file: a reference to a device or a pipe must not hang whoever plans."""
+        path = self._base / reference.name
+        if not path.exists():
+            raise UnsetReference(reference, "no such file")
+        if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
+            raise UnsetReference(reference, f"not a file of at most {_LARGEST_FILE // 1024} kB")
+        return path.read_bytes()
 
     def redact(self, text: str) -> str:
         """Return `text` with every sensitive value given out so far replaced, the longest first."""

@@ -7,6 +7,7 @@ fail; tables hold the settings they were loaded with, so that a test can see wha
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from olake_reconcile.model.event import (
 )
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.stream import canonical_stream
-from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus
+from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
 
 _BYTES_PER_ROW = 100
 
@@ -49,7 +50,8 @@ class ScriptedEngine:
         """Return the world.
 
         `sources` (stream → rows), `tables`, `failures` (stream → text), `unreachable` (addresses),
-        `identities` (address → what its server says it is, instead of where it was looked for).
+        `identities` (address → what its server says it is, instead of where it was looked for), `held_up` (streams
+        whose load, and places whose clear, hangs until it is taken off the list).
         """
         empty: dict[str, Any] = {
             "sources": {},
@@ -57,6 +59,7 @@ class ScriptedEngine:
             "failures": {},
             "unreachable": [],
             "identities": {},
+            "held_up": [],
             "loads": 0,
         }
         return empty | (json.loads(self._path.read_text()) if self._path.exists() else {})
@@ -106,9 +109,9 @@ class ScriptedEngine:
             if cancelled():
                 emit(StreamCancelled(stream=stream))
                 continue
-            self._load(request, task, emit)
+            self._load(request, task, emit, cancelled)
 
-    def _load(self, request: SyncRequest, task: StreamTask, emit: Emit) -> None:
+    def _load(self, request: SyncRequest, task: StreamTask, emit: Emit, cancelled: Cancelled) -> None:
         world, stream = self.read(), task.stream.id
         if f"source.{request.source.name}" in world["unreachable"]:
             emit(StreamFailed(stream=stream, summary="source unreachable", remedy="Start it."))
@@ -125,9 +128,16 @@ class ScriptedEngine:
             return
         rows = int(world["sources"][str(stream)])
         emit(StreamStarted(stream=stream, chunks=1, rows=rows))
+        while self._is_held_up(str(stream)):
+            if cancelled():
+                emit(StreamCancelled(stream=stream))
+                return
+        world = self.read()
         world["loads"] += 1
         snapshot = str(world["loads"])
         world["tables"][str(task.place)] = {
+            # A load replaces what a table holds, not the table.
+            "born": before.get("born", before["snapshot"]) if before else snapshot,
             "owner": task.owner.model_dump(),
             "rows": rows,
             "settings": canonical_stream(task.stream),
@@ -155,19 +165,28 @@ class ScriptedEngine:
             return ClearTicket(place=place, metadata=None)
         if not _same_stream(table.get("owner"), owner):
             raise Blocked(f"table {place} is not ours", remedy="Drop it by hand if it may go.")
-        return ClearTicket(place=place, metadata=table["snapshot"])
+        return ClearTicket(place=place, metadata=_born(table))
 
     def clear(self, destination: OpenDestination, ticket: ClearTicket) -> None:
         """Remove the table of the ticket, if it is still that one."""
         self._reach(f"destination.{destination.name}")
+        while self._is_held_up(str(ticket.place)):
+            pass
         world = self.read()
         table = world["tables"].get(str(ticket.place))
-        if table is not None and table["snapshot"] == ticket.metadata:
+        if table is not None and _born(table) == ticket.metadata:
             del world["tables"][str(ticket.place)]
             self.write(world)
 
     def _identity(self, address: str, place: str) -> str:
         return str(self.read()["identities"].get(address, place))
+
+    def _is_held_up(self, what: str) -> bool:
+        """Whether the world keeps `what` waiting; looks again every 20 ms."""
+        held_up = what in self.read()["held_up"]
+        if held_up:
+            threading.Event().wait(0.02)
+        return held_up
 
     def _reach(self, address: str) -> None:
         if address in self.read()["unreachable"]:
@@ -196,9 +215,15 @@ def _same_stream(found: Any, owner: Owner) -> bool:
     return all(found[key] == getattr(owner, key) for key in ("project", "environment", "stream"))
 
 
+def _born(table: Any) -> str:
+    return str(table.get("born", table["snapshot"]))
+
+
 def _status(table: Any) -> TableStatus:
     if table is None:
         return TableAbsent()
+    if table.get("damaged"):
+        return TableUnknown(reason="its metadata cannot be read")
     owner = Owner(**table["owner"]) if table.get("owner") else None
     rows = table["rows"]
     return TableFacts(

@@ -12,6 +12,10 @@ MAX_SECONDS = 10 * 366 * 86_400
 class BadDuration(ValueError):
     """The text is no duration; the message says what is expected."""
 
+    def __init__(self, message: str, *, too_long: bool = False) -> None:
+        super().__init__(message)
+        self.too_long = too_long
+
 
 def parse_duration(text: str) -> int:
     """Return the seconds that `text` stands for. Raises `BadDuration`."""
@@ -19,5 +23,5 @@ def parse_duration(text: str) -> int:
         raise BadDuration(f"'{text}' is not a duration: write 45s, 30m, 1h30m, 7d or 2w")
     seconds = sum(int(n) * _UNITS[u] for n, u in re.findall(r"([0-9]+)([smhdw])", text))
     if seconds > MAX_SECONDS:
-        raise BadDuration(f"'{text}' is longer than ten years")
+        raise BadDuration(f"'{text}' is longer than ten years", too_long=True)
     return seconds

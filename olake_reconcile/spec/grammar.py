@@ -6,14 +6,11 @@ import re
 from zoneinfo import ZoneInfo, available_timezones
 
 from olake_reconcile.diagnostics import did_you_mean
+from olake_reconcile.model.duration import BadDuration, parse_duration
 from olake_reconcile.model.filter import BadFilter, Filter, parse_filter
 from olake_reconcile.model.naming import reformat
 from olake_reconcile.model.schedule import BadSchedule, Schedule, parse_schedule
 from olake_reconcile.spec.report import Document, quoted
-
-_DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+\Z")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-MAX_DURATION = 10 * 366 * 86_400
 
 # A table's name becomes a folder and a word of SQL: nothing that means more than itself in either.
 _TABLE = re.compile(r"\w[\w $-]{0,127}\Z")
@@ -21,16 +18,11 @@ _TABLE = re.compile(r"\w[\w $-]{0,127}\Z")
 
 def read_duration(document: Document, value: str, offset: int) -> int | None:
     """Return the seconds that `30m`, `1h30m` or `0d` stand for, or complain."""
-    if not _DURATION.match(value):
-        document.error(
-            offset, "bad-duration", f"{quoted(value)} is not a duration: write 45s, 30m, 1h30m, 7d or 2w"
-        )
+    try:
+        return parse_duration(value)
+    except BadDuration as error:
+        document.error(offset, "out-of-range" if error.too_long else "bad-duration", str(error))
         return None
-    seconds = sum(int(n) * _UNITS[u] for n, u in re.findall(r"([0-9]+)([smhdw])", value))
-    if seconds > MAX_DURATION:
-        document.error(offset, "out-of-range", f"{quoted(value)} is longer than ten years")
-        return None
-    return seconds
 
 
 def read_schedule(document: Document, value: str, offset: int) -> Schedule | None:

@@ -1,0 +1,151 @@
+"""Sections 1, 3 and 4 of OLake's job-level features: sync now, pause, cancel (docs/lifecycle.md)."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from olake_reconcile.model.run import RunStatus
+from tests.lifecycle.background import a_running_sync
+from tests.workspaces import Lab
+
+
+@pytest.fixture
+def applied(lab: Lab) -> Lab:
+    lab.apply()
+    return lab
+
+
+def last_run(lab: Lab) -> RunStatus:
+    return lab.store.runs("daily", limit=1)[0].status
+
+
+def test_sync_now_runs_the_job_without_waiting_for_its_schedule(applied: Lab) -> None:
+    due = applied.store.read("daily").jobs["daily"].due
+    assert due is not None
+    assert due > applied.services().clock.now()
+    applied.ok("sync", "daily")
+    assert last_run(applied) is RunStatus.COMPLETED
+    assert applied.tables.keys() == {"sales.orders", "sales.customers"}
+
+
+def test_a_paused_job_does_not_run_until_resumed(applied: Lab) -> None:
+    applied.ok("pause", "daily", "--reason", "index rebuild")
+    refused = applied.run("sync", "daily")
+    assert refused.code == 3
+    assert "index rebuild" in refused.text
+    assert "olake-reconcile resume daily" in refused.text
+    applied.ok("resume", "daily")
+    applied.ok("sync", "daily")
+
+
+def test_a_job_that_its_file_makes_inactive_does_not_run(applied: Lab) -> None:
+    file = applied.root / "jobs/daily.yaml"
+    file.write_text(file.read_text() + "active: false\n")
+    applied.apply()
+    assert applied.run("sync", "daily").code == 3
+    assert applied.store.read("daily").jobs["daily"].due is None
+
+
+def test_paused_jobs_are_listed_as_such_and_resumed_from_there(applied: Lab) -> None:
+    applied.ok("pause", "--all")
+    jobs = json.loads(applied.ok("status", "--json").out)["jobs"]
+    assert [job["state"] for job in jobs] == ["held"]
+    applied.ok("resume", "--all")
+    jobs = json.loads(applied.ok("status", "--json").out)["jobs"]
+    assert [job["state"] for job in jobs] == ["active"]
+
+
+def test_resume_of_a_job_that_its_file_makes_inactive_names_the_line(applied: Lab) -> None:
+    file = applied.root / "jobs/daily.yaml"
+    file.write_text(file.read_text() + "active: false\n")
+    applied.apply()
+    resumed = applied.run("resume", "daily")
+    assert resumed.code == 3
+    assert "jobs/daily.yaml:8" in resumed.text
+
+
+def test_pause_lets_a_running_sync_go_on(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        applied.ok("pause", "daily")
+        applied.world(held_up=[])
+        assert running.end()[0] == 0
+    assert last_run(applied) is RunStatus.COMPLETED
+
+
+def test_pause_with_cancel_stops_a_running_sync(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        applied.ok("pause", "daily", "--cancel")
+        assert running.end()[0] == 130
+    assert last_run(applied) is RunStatus.CANCELED
+
+
+def test_cancel_stops_a_running_sync_and_marks_the_run_canceled(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        cancelled = applied.ok("cancel", "daily")
+        assert "canceled" in cancelled.text
+        assert running.end()[0] == 130
+    assert last_run(applied) is RunStatus.CANCELED
+
+
+def test_cancel_keeps_what_was_committed_before_it(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        applied.world(held_up=["public.orders"])
+        running.wait_for("public.orders: loading")
+        applied.ok("cancel", "daily")
+        running.end()
+    assert applied.tables.keys() == {"sales.customers"}
+    outcomes = {str(s.stream): s.status for s in applied.store.runs("daily", limit=1)[0].streams}
+    assert outcomes == {"public.customers": RunStatus.COMPLETED, "public.orders": RunStatus.CANCELED}
+
+
+def test_cancel_does_not_pause_the_job_and_releases_its_lease(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        applied.ok("cancel", "daily")
+        running.end()
+    assert not applied.store.leases()
+    applied.world(held_up=[])
+    applied.ok("sync", "daily")
+
+
+def test_cancel_is_for_running_syncs_only(applied: Lab) -> None:
+    outcome = applied.run("cancel", "daily")
+    assert outcome.code == 0
+    assert "nothing is running" in outcome.out
+
+
+def test_a_sync_that_finishes_before_its_cancellation_stays_completed(applied: Lab) -> None:
+    applied.ok("sync", "daily")
+    run = applied.store.runs("daily", limit=1)[0]
+    assert applied.store.request_cancel(run.id) is False
+    late = applied.store.end_run(run.id, RunStatus.CANCELED, applied.services().clock.now())
+    assert late.status is RunStatus.COMPLETED
+
+
+def test_a_cancelled_full_refresh_starts_over_and_serves_the_old_rows_meanwhile(applied: Lab) -> None:
+    applied.ok("sync", "daily")
+    before = applied.tables["sales.customers"]
+    with a_running_sync(applied) as running:
+        applied.ok("cancel", "daily")
+        running.end()
+    assert applied.tables["sales.customers"] == before
+    applied.world(held_up=[])
+    applied.ok("sync", "daily")
+    assert applied.tables["sales.customers"]["snapshot"] != before["snapshot"]
+
+
+def test_ctrl_c_cancels_the_sync_in_the_foreground(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        running.process.send_signal(signal.SIGINT)
+        assert running.end()[0] == 130
+    assert last_run(applied) is RunStatus.CANCELED
+
+
+def test_a_second_sync_of_a_running_job_names_its_holder(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        second = applied.run("sync", "daily")
+        assert second.code == 5
+        assert f"pid {running.process.pid}" in second.text
+        applied.ok("cancel", "daily")
