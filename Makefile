@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench soak clean
+.PHONY: help install demo test check format schemas bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ check: install ## format, lint, types
 format: install ## rewrite the files in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+schemas: install ## rewrite schemas/ from the code
+	$(BIN)/olake-reconcile schema workspace > schemas/workspace.schema.json
+	$(BIN)/olake-reconcile schema plan > schemas/plan.schema.json
 
 bench: install ## speed, as ratios measured in one run (minutes)
 	$(BIN)/python benchmarks/full_refresh.py
