@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tests.workspaces import Lab, a_lab
 
+pytest.register_assert_rewrite("tests.contracts.engine_suite")
+
 settings.register_profile(
     "ci",
     derandomize=True,

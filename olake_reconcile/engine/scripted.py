@@ -128,10 +128,11 @@ class ScriptedEngine:
             return
         rows = int(world["sources"][str(stream)])
         emit(StreamStarted(stream=stream, chunks=1, rows=rows))
-        while self._is_held_up(str(stream)):
-            if cancelled():
-                emit(StreamCancelled(stream=stream))
-                return
+        while self._is_held_up(str(stream)) and not cancelled():
+            pass
+        if cancelled():
+            emit(StreamCancelled(stream=stream))
+            return
         world = self.read()
         world["loads"] += 1
         snapshot = str(world["loads"])
