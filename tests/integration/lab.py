@@ -84,9 +84,10 @@ class Lab:
         return self.folder / "warehouse"
 
     def files(self) -> list[str]:
-        """Every file and folder of the warehouse but the catalog."""
+        """Every file and folder of the warehouse but the catalog and the folder of the database."""
         paths = self.warehouse.rglob("*") if self.warehouse.exists() else []
-        return sorted(str(p.relative_to(self.warehouse)) for p in paths if p.name != "catalog.db")
+        found = sorted(str(p.relative_to(self.warehouse)) for p in paths)
+        return [f for f in found if f not in ("catalog.db", PLACE_DATABASE)]
 
     def catalog(self) -> SqlCatalog:
         return SqlCatalog(
