@@ -11,6 +11,7 @@ from olake_reconcile.model.endpoint import Destination, Source
 from olake_reconcile.model.job import Job
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.project import Project
+from olake_reconcile.model.table import TablePlace
 
 
 class Origins(Protocol):
@@ -39,6 +40,34 @@ class Approval:
     address: str
     allow: Literal["rebuild", "delete"]
     change: str
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A resource that has another name now: what is stored under the old one is its own."""
+
+    before: Address
+    after: Address
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A stream, or all streams of a job, whose table exists already and shall be ours from now on."""
+
+    address: Address
+    table: TablePlace | None = None
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A job or stream that was taken out on purpose, and what happens to its data."""
+
+    address: Address
+    data: Literal["keep", "erase"] = "keep"
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +79,8 @@ class Desired:
     destinations: Mapping[str, Destination]
     jobs: Mapping[str, Job]
     approvals: tuple[Approval, ...] = ()
+    moves: tuple[Moved, ...] = ()
+    imports: tuple[Imported, ...] = ()
+    removals: tuple[Removed, ...] = ()
     origins: Origins = field(default_factory=NoOrigins, compare=False)
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)

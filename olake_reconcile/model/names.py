@@ -86,6 +86,16 @@ def parse_pattern(text: str) -> tuple[str, str | None, Kind | None]:
     return (name, stream, "stream") if slash else (name, None, None)
 
 
+def parse_address(text: str) -> Address:
+    """Return the one address that `text` (long or short) means. Raises `ValueError` when it is none."""
+    name, stream, kind = parse_pattern(text)
+    if not NAME.match(name):
+        raise ValueError(f"'{text}' is not an address: write job, job/namespace.stream or source.name")
+    if kind != "stream":
+        return Address(kind or "job", name)
+    return Address.of_stream(name, StreamId.parse(stream or ""))
+
+
 def select(text: str, known: Iterable[Address]) -> list[Address]:
     """Return the addresses of `known` that `text` (an address, its short form, or a glob) means, in order."""
     name, stream, kind = parse_pattern(text)

@@ -6,6 +6,8 @@ import json
 import shlex
 from collections.abc import Sequence
 
+from olake_reconcile.diagnostics import Diagnostic, Severity
+from olake_reconcile.model.desired import Approval
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.project import Safety
 from olake_reconcile.plan.actions import Action, Block, Consent, Rebuild, Remove
@@ -28,6 +30,21 @@ def with_consent(context: Context, actions: Sequence[Action]) -> list[Action]:
             options, action, _over(action, safety, total=total, rebuilds=rebuilds, deletes=deletes), approved
         )
         for action in actions
+    ]
+
+
+def unused_approvals(approvals: Sequence[Approval], actions: Sequence[Action]) -> list[Diagnostic]:
+    """Return a warning for each approval that fits no change: what it consented to was done, or changed again."""
+    fitting = {
+        (str(a.address), "rebuild" if isinstance(a, Rebuild) else "delete", transition(a))
+        for a in actions
+        if isinstance(a, Rebuild | Remove)
+    }
+    text = "approval fits no change of this plan (it expires by itself)"
+    return [
+        Diagnostic(Severity.WARNING, "unused-approval", f"{a.address}: {text}", a.place, "take it out")
+        for a in approvals
+        if (a.address, a.allow, a.change) not in fitting
     ]
 
 
@@ -94,6 +111,8 @@ def _guard(
 def _approval(action: Rebuild | Remove, allow: str, change: str) -> str:
     """Return the document to commit, as one line of YAML (JSON strings are YAML strings)."""
     address = json.dumps(action.address.short, ensure_ascii=False)
+    # Digits alone, or with one `e`, would be a number in YAML.
+    change = json.dumps(change) if change.replace("e", "", 1).isdecimal() else change
     return f"{{kind: Approval, address: {address}, allow: {allow}, change: {change}}}"
 
 

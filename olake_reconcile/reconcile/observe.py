@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from olake_reconcile.model.observed import Observed, ValueState
 from olake_reconcile.model.run import RunStatus
 from olake_reconcile.model.stored import Stored
 from olake_reconcile.model.table import TablePlace, TableStatus, TableUnknown
+from olake_reconcile.plan.consent import unused_approvals
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan, affected_places, build_plan
 from olake_reconcile.reconcile.catalogues import Cached, source_settings
@@ -40,7 +41,7 @@ def make_plan(
     stored = _without_expired_holds(services.store.read(), services.clock.now())
     observed = _observe(services, desired, stored, catalogues)
     if not connect:
-        return build_plan(desired, stored, observed, options), list(observed.warnings)
+        return _with_warnings(desired, build_plan(desired, stored, observed, options), observed.warnings)
     identities, warnings = _destination_identities(services, desired)
     observed = replace(
         observed,
@@ -51,7 +52,14 @@ def make_plan(
     first = build_plan(desired, stored, observed, options)
     tables, more = _tables(services, desired, stored, affected_places(first, stored, desired))
     observed = replace(observed, tables=tables)
-    return build_plan(desired, stored, observed, options), [*observed.warnings, *more]
+    plan = build_plan(desired, stored, observed, options)
+    return _with_warnings(desired, plan, [*observed.warnings, *more])
+
+
+def _with_warnings(
+    desired: Desired, plan: Plan, found: Sequence[Diagnostic]
+) -> tuple[Plan, list[Diagnostic]]:
+    return plan, [*found, *unused_approvals(desired.approvals, plan.actions)]
 
 
 def _without_expired_holds(stored: Stored, now: datetime) -> Stored:

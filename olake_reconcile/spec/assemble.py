@@ -12,6 +12,7 @@ from olake_reconcile.model.job import Job, Runtime
 from olake_reconcile.secrets import Secrets
 from olake_reconcile.spec.catalogue_checks import check_catalogue, note_unchecked
 from olake_reconcile.spec.cross_checks import check_never_due, check_tables
+from olake_reconcile.spec.declarations import read_declarations
 from olake_reconcile.spec.endpoints import DestinationEntry, SourceEntry, read_destination, read_source
 from olake_reconcile.spec.files import ROOT_FILE
 from olake_reconcile.spec.job_settings import JobLayer
@@ -45,6 +46,7 @@ def assemble(
     for name, job in built.items():
         if job.source in catalogues:
             check_catalogue(project, entries[name], job, catalogues[job.source])
+    said = read_declarations(documents, sources, destinations, entries)
     if checked_note:
         note_unchecked(report, {job.source for job in built.values()} - catalogues.keys())
     if project is None or project.model is None:
@@ -54,6 +56,10 @@ def assemble(
         sources={n: e.model for n, e in sources.items() if e.model},
         destinations={n: e.model for n, e in destinations.items() if e.model},
         jobs=built,
+        approvals=said.approvals,
+        moves=said.moves,
+        imports=said.imports,
+        removals=said.removals,
         origins=FileOrigins(project, sources, destinations, entries),
         warnings=tuple(d for d in report.found if d.severity is Severity.WARNING),
     )

@@ -290,7 +290,7 @@ class JobDocument(JobSettings):
 
 
 class MovedDocument(Written):
-    """An address that changed: nothing is rebuilt for it. (Not yet.)"""
+    """A name that changed: history, positions and tables stay."""
 
     kind: Literal["Moved"]
     from_: str = Field(alias="from", description="The old address.")
@@ -298,26 +298,26 @@ class MovedDocument(Written):
 
 
 class ImportDocument(Written):
-    """Something that exists and shall be ours from now on. (Not yet.)"""
+    """A table that exists and shall be ours from now on; its data stays as it is."""
 
     kind: Literal["Import"]
     address: str = Field(description="What it becomes, such as daily_orders/public.orders.")
-    table: str | None = Field(None, description="The destination table, for streams.")
+    table: str | None = Field(None, description="The destination table of a stream, as database.table.")
     id: str | None = Field(None, description="The id in the platform.")
 
 
 class RemovedDocument(Written):
-    """Something that shall be forgotten, its data kept or erased. (Not yet.)"""
+    """A job or stream that was taken out on purpose: forgotten, its data kept or erased."""
 
     kind: Literal["Removed"]
     address: str = Field(description="What was removed.")
-    data: Literal["keep", "clear"] | None = Field(
+    data: Literal["keep", "erase"] | None = Field(
         None, description="What happens to its data. Default: keep."
     )
 
 
 class ApprovalDocument(Written):
-    """Consent to one guarded change, committed in git. (Not yet.)"""
+    """Consent to one guarded change, committed in git."""
 
     kind: Literal["Approval"]
     address: str = Field(description="What may change.")

@@ -15,7 +15,6 @@ from olake_reconcile.spec.node import Map
 from olake_reconcile.spec.parse import Mistake, parse
 from olake_reconcile.spec.references import resolve_document
 from olake_reconcile.spec.report import Document, Report, described, listed, quoted
-from olake_reconcile.spec.shape import check_shape
 from olake_reconcile.spec.text import SourceText
 
 # Where references stay as written: they may be secrets, and are resolved when somebody connects.
@@ -91,7 +90,6 @@ def _sort(root: Any, offset: int, whole: Document, secrets: Secrets, documents: 
     document = Document(kind, root, whole.text, whole.report)
     document = resolve_document(document, secrets, leave=_UNRESOLVED.get(kind, frozenset()))
     if kind in supported.KINDS:
-        check_shape(document, DOCUMENTS[kind])
         message = f"kind {kind} is not supported yet: take the document out"
         document.error(document.at(("kind",)), supported.CODE, message)
     if kind == "Project" and whole.text.file != ROOT_FILE:
