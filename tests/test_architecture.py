@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "olake_reconcile"
 # Rows from the bottom up; names in one row may not import each other.
 LAYERS: list[set[str]] = [
     {"__init__"},
-    {"errors", "diagnostics"},
+    {"diagnostics"},
+    {"errors"},
     {"model"},
     {"plan"},
     {"clock", "secrets"},

@@ -24,6 +24,8 @@ from olake_reconcile.plan.endpoints import Kind, endpoint_action, removed_endpoi
 from olake_reconcile.plan.jobs import job_actions
 from olake_reconcile.plan.options import Options
 
+_ENDPOINTS = ("source", "destination")
+
 
 class Unmanaged(Model):
     """A stored job that no file declares any more: it goes on syncing."""
@@ -56,8 +58,8 @@ class Plan(Model):
     new_state: bool
     actions: tuple[Action, ...]
     unmanaged: tuple[Unmanaged, ...] = ()
-    # The serials of the endpoints that the touched jobs use, by address: part of what the plan was made from.
-    uses: dict[str, int] = Field(default_factory=dict)
+    # For each touched job the serials of the endpoints that it uses, by address: what the plan was made from too.
+    uses: dict[str, dict[str, int]] = Field(default_factory=dict)
 
     @property
     def changes(self) -> list[Action]:
@@ -102,14 +104,30 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
     )
 
 
-def _uses(desired: Desired, stored: Stored, actions: Sequence[Action]) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _uses(desired: Desired, stored: Stored, actions: Sequence[Action]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
     for name in {a.address.name for a in actions if a.address.kind in ("job", "stream") and is_change(a)}:
         if job := desired.jobs.get(name):
             source, destination = stored.sources.get(job.source), stored.destinations.get(job.destination)
-            found[f"source.{job.source}"] = source.serial if source else 0
-            found[f"destination.{job.destination}"] = destination.serial if destination else 0
+            found[name] = {
+                f"source.{job.source}": source.serial if source else 0,
+                f"destination.{job.destination}": destination.serial if destination else 0,
+            }
     return dict(sorted(found.items()))
+
+
+def without_blocked(plan: Plan) -> tuple[Plan, list[str]]:
+    """Leave out what is blocked: whole jobs, and the jobs whose endpoints are; return their names as well."""
+    endpoints = {str(a.address) for a in plan.actions if a.blocked and a.address.kind in _ENDPOINTS}
+    jobs = {a.address.name for a in plan.actions if a.blocked and a.address.kind not in _ENDPOINTS}
+    jobs |= {job for job, used in plan.uses.items() if endpoints & used.keys()}
+    kept = [
+        a
+        for a in plan.actions
+        if (a.address.name not in jobs if a.address.kind not in _ENDPOINTS else not a.blocked)
+    ]
+    uses = {job: used for job, used in plan.uses.items() if job not in jobs}
+    return plan.model_copy(update={"actions": tuple(kept), "uses": uses}), sorted(jobs | endpoints)
 
 
 def _verdicts(context: Context) -> dict[Address, Verdict]:

@@ -142,7 +142,9 @@ class PlanDocument(BaseModel):
     new_state: bool = Field(description="Nothing is known to be deployed.")
     summary: PlanSummary
     resource_changes: list[PlanResource]
-    uses: dict[str, int] = Field(description="Endpoints that the plan's jobs use, with their serials.")
+    uses: dict[str, dict[str, int]] = Field(
+        description="For each job that is touched, the endpoints that it uses, with their serials."
+    )
     drift: list[dict[str, Any]]
     unmanaged: list[PlanUnmanaged]
     diagnostics: list[PlanDiagnostic]

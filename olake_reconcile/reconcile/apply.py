@@ -103,7 +103,8 @@ def _refuse_stale(actions: Sequence[Action], stored: Stored) -> None:
 
 
 def _refuse_moved_endpoints(plan: Plan, stored: Stored) -> None:
-    for name, serial in plan.uses.items():
+    used = {name: serial for endpoints in plan.uses.values() for name, serial in endpoints.items()}
+    for name, serial in used.items():
         kind, _, endpoint = name.partition(".")
         address = Address("source" if kind == "source" else "destination", endpoint)
         if _serial(stored, address) != serial:

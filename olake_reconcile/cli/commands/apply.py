@@ -21,7 +21,7 @@ from olake_reconcile.errors import ExitCode, StalePlan, UsageError
 from olake_reconcile.plan.actions import Rebuild, Update
 from olake_reconcile.plan.document import plan_hash
 from olake_reconcile.plan.options import Options
-from olake_reconcile.plan.plan import Plan, summarise
+from olake_reconcile.plan.plan import Plan, summarise, without_blocked
 
 if TYPE_CHECKING:
     from olake_reconcile.reconcile.apply import ApplyOptions
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "--auto-approve", is_flag=True, help="Do not ask; guarded actions still need their own consent."
 )
+@click.option("--skip-blocked", is_flag=True, help="Leave blocked jobs out, whole; the exit code is still 3.")
 @click.option("--no-sync", is_flag=True, help="Leave rebuilt jobs to their schedule.")
 @no_refresh
 @consent
@@ -41,6 +42,7 @@ def apply(
     session: Session,
     file: Path | None,
     auto_approve: bool,
+    skip_blocked: bool,
     no_sync: bool,
     no_refresh: bool,
     allow_rebuild: tuple[str, ...],
@@ -67,21 +69,24 @@ def apply(
                 "a saved plan holds the consent that it was made with",
                 remedy="Give --allow-rebuild and --allow-delete to `plan --out`.",
             )
-        saved = load_plan(file, session.project.uid)
+        saved, left_out = _narrowed(load_plan(file, session.project.uid), skip_blocked)
         click.echo(render_plan(saved))
-        return _perform(session, saved, lambda: saved, replace(how, resume=plan_hash(saved)))
+        code = _perform(session, saved, lambda: saved, replace(how, resume=plan_hash(saved)))
+        return _told(left_out, code)
     finish_applies(session.services)
     options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete)
-    shown, warnings = planned(session, options, connect=not no_refresh)
+    whole, warnings = planned(session, options, connect=not no_refresh)
     session.warn(warnings)
-    click.echo(render_plan(shown))
+    click.echo(render_plan(whole))
+    shown, left_out = _narrowed(whole, skip_blocked)
     if not shown.changes:
-        return ExitCode.OK
+        return _told(left_out, ExitCode.OK)
     if not shown.is_blocked and not auto_approve:
         confirm()
 
     def make() -> Plan:
         made, _ = planned(session, options, connect=not no_refresh)
+        made, _ = _narrowed(made, skip_blocked)
         if plan_hash(made) != plan_hash(shown):
             raise StalePlan(
                 "what is deployed, or what the files say, changed since the plan was shown",
@@ -90,7 +95,18 @@ def apply(
             )
         return made
 
-    return _perform(session, shown, make, how)
+    return _told(left_out, _perform(session, shown, make, how))
+
+
+def _narrowed(plan: Plan, skip_blocked: bool) -> tuple[Plan, list[str]]:
+    return without_blocked(plan) if skip_blocked else (plan, [])
+
+
+def _told(left_out: list[str], code: int) -> int:
+    if not left_out:
+        return code
+    click.echo(f"Left out, because something in them is blocked: {', '.join(left_out)}", err=True)
+    return ExitCode.BLOCKED
 
 
 def _perform(session: Session, shown: Plan, make: Callable[[], Plan], how: ApplyOptions) -> int:
