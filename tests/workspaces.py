@@ -83,8 +83,8 @@ class Lab:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "workspace"
         self.world_folder = folder / "world"
-        self.root.mkdir()
-        self.world_folder.mkdir()
+        self.root.mkdir(exist_ok=True)
+        self.world_folder.mkdir(exist_ok=True)
         self.engine = ScriptedEngine(self.world_folder)
         self.environment = {
             "OLAKE_RECONCILE_SCRIPTED_WORLD": str(self.world_folder),
@@ -104,10 +104,11 @@ class Lab:
 
     def world(self, **changes: Any) -> dict[str, Any]:
         """Change parts of the world, if any are given, and return it."""
-        world = self.engine.read() | changes
-        if changes:
-            self.engine.write(world)
-        return world
+        if not changes:
+            return self.engine.read()
+        with self.engine.changing() as world:
+            world.update(changes)
+            return world
 
     @property
     def tables(self) -> dict[str, Any]:

@@ -106,13 +106,32 @@ class JobApply:
         return self.journal.is_done(last, self._subject)
 
     def abandon(self) -> None:
-        """Undo what was done before the point of no return: only a stopped schedule can be."""
+        """Undo what was done before the point of no return: a stopped schedule, a clear that cleared nothing.
+
+        Settings that were stored without a clear stay so; their schedule is set, or the job would never run.
+        """
+        run = self.services.store.run(self.clear_run)
+        if run is not None and not run.status.is_final:
+            error = "stopped before anything was cleared"
+            self.services.store.end_run(run.id, RunStatus.FAILED, self.services.clock.now(), error)
+        if self._is_stored():
+            if _reschedules(self.actions):
+                reschedule(self.services, self.name)
+            if self._makes_due:
+                self._make_due()
+            return
         before = self.journal.detail(StepKind.SCHEDULE_STOPPED, self._subject)
         if before is not None and (stored := self._stored()) is not None and stored.active:
             due = before.get("due")
             self.services.store.set_due(
                 self.name, datetime.fromisoformat(due) if due else None, str(before.get("reason", ""))
             )
+
+    def _is_stored(self) -> bool:
+        """Whether the settings were stored, though the journal may not have had the time to say so."""
+        step = self.journal.detail(StepKind.SETTINGS_STORED, self._subject)
+        stored = self._stored()
+        return step is not None and stored is not None and stored.serial == step["made_from"] + 1
 
     def _stored(self) -> StoredJob | None:
         return self.services.store.read(self.name).jobs.get(self.name)
