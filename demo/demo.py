@@ -11,6 +11,7 @@ import difflib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ from local_postgres import LocalPostgres  # noqa: E402
 
 
 def main() -> None:
+    # A plain `kill` must stop the server and remove its folder too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
     started = time.monotonic()
     say("A private PostgreSQL with a small shop")
     with LocalPostgres() as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -60,7 +61,10 @@ class Session:
     def _loaded(self) -> tuple[Workspace, Mapping[str, Cached]]:
         from olake_reconcile.wiring import read_workspace
 
-        return read_workspace(self.root, self.secrets)
+        loaded = read_workspace(self.root, self.secrets)
+        # A large workspace is a million objects that stay: the collector need not walk them again and again.
+        gc.freeze()
+        return loaded
 
     @property
     def workspace(self) -> Workspace:
