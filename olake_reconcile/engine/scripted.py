@@ -6,9 +6,11 @@ fail; tables hold the settings they were loaded with, so that a test can see wha
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +41,24 @@ _BYTES_PER_ROW = 100
 
 
 class ScriptedEngine:
-    """Moves numbers instead of rows. `world` is a folder; its `world.json` is replaced as a whole."""
+    """Moves numbers instead of rows. `world` is a folder; its `world.json` is replaced as a whole.
+
+    Several processes may share it: who changes it holds a lock on the folder's `lock`.
+    """
 
     def __init__(self, world: Path) -> None:
         self._path = world / "world.json"
+        self._lock = world / "lock"
 
     # The world, for tests
 
     def read(self) -> dict[str, Any]:
         """Return the world.
 
-        `sources` (stream → rows), `tables`, `failures` (stream → text), `unreachable` (addresses),
+        `sources` (stream → rows), `tables`, `failures` (stream, or place for its clear → text), `unreachable` (addresses),
         `identities` (address → what its server says it is, instead of where it was looked for), `held_up` (streams
-        whose load, and places whose clear, hangs until it is taken off the list).
+        whose load, and places whose clear, hangs until it is taken off the list), `clears` (each table that was
+        cleared, as it was, with its place).
         """
         empty: dict[str, Any] = {
             "sources": {},
@@ -61,11 +68,26 @@ class ScriptedEngine:
             "identities": {},
             "held_up": [],
             "loads": 0,
+            "clears": [],
         }
         return empty | (json.loads(self._path.read_text()) if self._path.exists() else {})
 
     def write(self, world: Mapping[str, Any]) -> None:
         """Replace the world."""
+        with self.changing() as current:
+            current.clear()
+            current.update(world)
+
+    @contextmanager
+    def changing(self) -> Iterator[dict[str, Any]]:
+        """Give the world to one process at a time; it is stored as it was changed."""
+        with self._lock.open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            world = self.read()
+            yield world
+            self._replace(world)
+
+    def _replace(self, world: Mapping[str, Any]) -> None:
         temporary = self._path.with_suffix(".new")
         temporary.write_text(json.dumps(world, indent=1, sort_keys=True))
         temporary.replace(self._path)
@@ -133,18 +155,18 @@ class ScriptedEngine:
         if cancelled():
             emit(StreamCancelled(stream=stream))
             return
-        world = self.read()
-        world["loads"] += 1
-        snapshot = str(world["loads"])
-        world["tables"][str(task.place)] = {
-            # A load replaces what a table holds, not the table.
-            "born": before.get("born", before["snapshot"]) if before else snapshot,
-            "owner": task.owner.model_dump(),
-            "rows": rows,
-            "settings": canonical_stream(task.stream),
-            "snapshot": snapshot,
-        }
-        self.write(world)
+        with self.changing() as world:
+            world["loads"] += 1
+            snapshot = str(world["loads"])
+            before = world["tables"].get(str(task.place))
+            world["tables"][str(task.place)] = {
+                # A load replaces what a table holds, not the table.
+                "born": before.get("born", before["snapshot"]) if before else snapshot,
+                "owner": task.owner.model_dump(),
+                "rows": rows,
+                "settings": canonical_stream(task.stream),
+                "snapshot": snapshot,
+            }
         size = rows * _BYTES_PER_ROW
         emit(Progress(stream=stream, rows=rows, bytes=size, chunks=1))
         emit(
@@ -173,11 +195,13 @@ class ScriptedEngine:
         self._reach(f"destination.{destination.name}")
         while self._is_held_up(str(ticket.place)):
             pass
-        world = self.read()
-        table = world["tables"].get(str(ticket.place))
-        if table is not None and _born(table) == ticket.metadata:
-            del world["tables"][str(ticket.place)]
-            self.write(world)
+        if text := self.read()["failures"].get(str(ticket.place)):
+            raise Unreachable(text)
+        with self.changing() as world:
+            table = world["tables"].get(str(ticket.place))
+            if table is not None and _born(table) == ticket.metadata:
+                del world["tables"][str(ticket.place)]
+                world["clears"].append({"place": str(ticket.place), **table})
 
     def _identity(self, address: str, place: str) -> str:
         return str(self.read()["identities"].get(address, place))

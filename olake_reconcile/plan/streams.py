@@ -166,6 +166,7 @@ def _rebuild(
         blocked = _taken(context, job.destination, new, stored.uid)
     destination = str(stored_job.spec.get("destination"))
     notes = [f"table {old} at the old destination is left as it is"] if left else []
+    notes += _moved_notes(context, address, old, new)
     cost = impact(context.observed, destination, stored)
     if not job.active:
         # No sync will run: a time for it would be a lie.
@@ -188,6 +189,18 @@ def _rebuild(
         serial=stored_job.serial,
         place=context.desired.origins.place(address),
     )
+
+
+def _moved_notes(context: Context, address: Address, old: TablePlace, new: TablePlace) -> list[str]:
+    """Say how to keep the table of a stream whose new name gave it another table."""
+    if old == new or (origin := context.moved.get(address)) is None:
+        return []
+    pins = [f"destination_table: {old.table}"] if old.table != new.table else []
+    pins += [f"destination_database: {old.database}"] if old.database != new.database else []
+    return [
+        f"it was {origin.short}, and its table is named after it: to keep {old} and its data, "
+        f"set {' and '.join(pins)}"
+    ]
 
 
 def _rebuild_consent(stored: StoredStream, stream: Stream, reasons: tuple[Reason, ...]) -> Consent:
@@ -273,7 +286,7 @@ def impact(observed: Observed, destination: str, stored: StoredStream) -> Impact
     if isinstance(status, TableFacts):
         rows, size = status.rows, status.bytes
     load = stored.last_load
-    rate = int(load.rows / load.seconds) if load and load.rows and load.seconds > 0 else None
+    rate = round(load.rows / load.seconds) if load and load.rows and load.seconds > 0 else None
     seconds = max(1, round(rows / rate)) if rows is not None and rate else None
     return Impact(rows=rows, bytes=size, seconds=seconds, rate=rate)
 
