@@ -1,0 +1,232 @@
+"""The loop: due jobs in order, missed runs once, restarts harmless (design §7), on a clock moved by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from olake_reconcile.clock import ManualClock
+from olake_reconcile.model.run import Run, RunStatus, Trigger
+from olake_reconcile.model.stored import Hold
+from olake_reconcile.plan.options import Options
+from olake_reconcile.reconcile.apply import apply_plan
+from olake_reconcile.reconcile.loop import due_jobs, reconcile_once, run_forever
+from olake_reconcile.reconcile.observe import make_plan
+from olake_reconcile.reconcile.services import Services
+from olake_reconcile.wiring import read_offline
+from tests.builders import PROJECT_UID
+from tests.workspaces import PROJECT_YAML, Lab, a_lab
+
+START = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+
+
+def a_job_file(name: str, **settings: str) -> str:
+    lines = "".join(f"{key}: {value}\n" for key, value in settings.items())
+    return (
+        f"kind: Job\nname: {name}\n{lines}streams:\n"
+        f"  public.items: {{sync_mode: full_refresh, destination_database: {name}}}\n"
+    )
+
+
+class Loop:
+    """Jobs that were applied at START, and a loop over them."""
+
+    def __init__(self, folder: Path, jobs: Mapping[str, str]) -> None:
+        files = {"olake.yaml": PROJECT_YAML} | {
+            f"jobs/{n}.yaml": a_job_file(n, schedule=s) for n, s in jobs.items()
+        }
+        self.lab = a_lab(folder, files)
+        self.clock = ManualClock(START)
+        self.apply()
+
+    @property
+    def services(self) -> Services:
+        services: Services = self.lab.services(clock=self.clock)
+        return services
+
+    def apply(self) -> None:
+        services = self.services
+        desired = read_offline(self.lab.root, services.secrets).desired
+        assert desired is not None
+        plan, _ = make_plan(services, desired, {}, Options(), connect=True)
+        apply_plan(services, lambda: plan, lambda step: None)
+
+    def go_to(self, text: str) -> None:
+        """Move the clock to a time of day on the first day, or any ISO moment."""
+        moment = text if "-" in text else f"2026-03-01T{text}"
+        self.clock.advance(datetime.fromisoformat(moment).replace(tzinfo=UTC) - self.clock.now())
+
+    def once(self) -> list[str]:
+        """Make one pass; return the jobs that it told of, in order."""
+        told: list[str] = []
+        self.fine = reconcile_once(
+            self.services,
+            PROJECT_UID,
+            lambda event: None,
+            lambda job, outcome: told.append(job),
+            lambda: False,
+        )
+        return told
+
+    def due(self, job: str) -> str:
+        found = self.lab.store.read().jobs[job].due
+        return f"{found:%d %H:%M:%S}" if found else ""
+
+
+def test_nothing_runs_before_it_is_due(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    assert loop.due("hourly") == "01 13:00:00"
+    loop.go_to("12:59:59")
+    assert loop.once() == []
+    loop.go_to("13:00")
+    assert loop.once() == ["hourly"]
+    assert loop.once() == []
+    assert loop.due("hourly") == "01 14:00:00"
+    assert [r.trigger for r in loop.lab.store.runs()] == [Trigger.SCHEDULE]
+
+
+def test_due_jobs_run_the_longest_overdue_first(tmp_path: Path) -> None:
+    jobs = {"b": "35 * * * *", "a": "45 * * * *", "c": "40 * * * *", "d": "35 * * * *"}
+    loop = Loop(tmp_path, jobs)
+    loop.go_to("12:50")
+    assert loop.once() == ["b", "d", "c", "a"]
+
+
+def test_missed_runs_coalesce_into_one(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"often": "every 15m"})
+    loop.go_to("2026-03-04T09:07:00")
+    assert loop.once() == ["often"]
+    assert loop.once() == []
+    assert loop.due("often") == "04 09:15:00"
+
+
+def test_a_restart_neither_skips_nor_bursts(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    # Down over a due time: on its return it runs once, late, though nobody was there at 13:00.
+    loop.go_to("13:20")
+    assert loop.once() == ["hourly"]
+    # Down and up between due times: nothing more.
+    loop.go_to("13:50")
+    assert loop.once() == []
+    loop.go_to("14:00")
+    assert loop.once() == ["hourly"]
+
+
+def test_a_job_by_hand_only_never_runs_by_itself(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"manual": "null"})
+    assert loop.due("manual") == ""
+    loop.go_to("2027-01-01T00:00:00")
+    assert loop.once() == []
+
+
+def test_an_inactive_job_does_not_run(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.lab.write({"jobs/hourly.yaml": a_job_file("hourly", schedule='"@hourly"', active="false")})
+    loop.apply()
+    assert loop.due("hourly") == ""
+    loop.go_to("18:00")
+    assert loop.once() == []
+    loop.lab.write({"jobs/hourly.yaml": a_job_file("hourly", schedule='"@hourly"')})
+    loop.apply()
+    assert loop.due("hourly") == "01 19:00:00"
+
+
+def test_a_held_job_does_not_run_until_its_hold_is_lifted_or_over(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.lab.store.set_hold("hourly", Hold(who="ann", since=START))
+    loop.go_to("15:10")
+    assert loop.once() == []
+    until = loop.clock.now() + timedelta(hours=1)
+    loop.lab.store.set_hold("hourly", Hold(who="ann", since=START, until=until))
+    assert loop.once() == []
+    loop.go_to("16:10")
+    assert loop.once() == ["hourly"]
+    assert loop.fine
+    assert loop.lab.store.runs("hourly")[0].status is RunStatus.COMPLETED
+
+
+def test_a_schedule_is_read_in_its_jobs_time_zone(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.lab.write({"jobs/tokyo.yaml": a_job_file("tokyo", schedule="0 9 * * *", timezone="Asia/Tokyo")})
+    loop.apply()
+    assert loop.due("tokyo") == "02 00:00:00"
+
+
+def test_a_failed_run_waits_for_its_next_due_time_and_fails_the_pass(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"a": '"@hourly"', "b": '"@hourly"'})
+    loop.lab.world(failures={"public.items": "no"})
+    loop.go_to("13:00")
+    assert loop.once() == ["a", "b"], "one job's failure does not stop the others"
+    assert not loop.fine
+    assert loop.due("a") == "01 14:00:00"
+
+
+def test_a_job_that_cannot_start_is_tried_again_a_minute_later(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.go_to("13:00")
+    lease = loop.services.store.acquire("job:hourly", loop.services.holder, "sync", loop.clock.now())
+    assert loop.once() == ["hourly"], "told that it is locked"
+    assert loop.fine, "an overlap is no failure"
+    loop.lab.store.release(lease)
+    assert loop.lab.store.runs() == ()
+    assert loop.once() == ["hourly"], "its run is still owed"
+
+
+def test_unmanaged_jobs_go_on_running(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.lab.remove("jobs/hourly.yaml")
+    loop.apply()
+    loop.go_to("13:00")
+    assert loop.once() == ["hourly"]
+
+
+def test_stop_is_obeyed_between_two_jobs(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"a": '"@hourly"', "b": '"@hourly"'})
+    loop.go_to("13:00")
+    told: list[str] = []
+    reconcile_once(
+        loop.services, PROJECT_UID, lambda event: None, lambda job, run: told.append(job), lambda: bool(told)
+    )
+    assert told == ["a"]
+    assert [job.name for job in due_jobs(loop.services, loop.lab.store.read())] == ["b"]
+
+
+def test_run_goes_on_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.go_to("12:59:58")
+    stop, runs = threading.Event(), []
+
+    class Watched(ManualClock):
+        """Time passes as the loop waits for it."""
+
+        def wait(self, seconds: float, wake: threading.Event) -> bool:
+            if self.now() > datetime(2026, 3, 1, 14, 0, 5, tzinfo=UTC):
+                stop.set()
+            return super().wait(max(seconds, 10), wake)
+
+    loop.clock = Watched(loop.clock.now())
+
+    def told(job: str, outcome: object) -> None:
+        assert isinstance(outcome, Run)
+        runs.append(f"{outcome.started:%H:%M}")
+
+    import schedule
+
+    monkeypatch.setattr(schedule.Job, "should_run", property(lambda job: True))  # it reads the real clock
+    run_forever(loop.services, PROJECT_UID, lambda event: None, told, stop)
+    assert runs == ["13:00", "14:00"]
+
+
+def test_reconcile_runs_due_jobs_from_stored_settings_though_the_files_are_broken(lab: Lab) -> None:
+    lab.apply()
+    lab.store.set_due("daily", datetime(2020, 1, 1, tzinfo=UTC), "schedule")
+    lab.write({"jobs/daily.yaml": "kind: Job\nname: daily\nstreams: 7\n"})
+    outcome = lab.run("reconcile")
+    assert outcome.code == 1
+    assert "completed" in outcome.out
+    assert "jobs/daily.yaml:3" in outcome.err
+    assert lab.store.runs("daily")[0].status is RunStatus.COMPLETED
