@@ -7,6 +7,7 @@ import click
 from olake_reconcile.model.journal import JournalStep, StepKind, StepStatus
 
 _WORDS = {
+    StepKind.RESOURCE_MOVED: "renaming",
     StepKind.ENDPOINT_STORED: "storing",
     StepKind.SCHEDULE_STOPPED: "stopping its schedule",
     StepKind.RUN_CANCELLED: "cancelling the running sync",

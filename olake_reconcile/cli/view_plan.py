@@ -10,11 +10,13 @@ import click
 
 from olake_reconcile.cli.output import printable
 from olake_reconcile.diagnostics import Place
+from olake_reconcile.model.names import Address
 from olake_reconcile.plan.actions import (
     Action,
     Create,
     Impact,
     Keep,
+    Move,
     Rebuild,
     Remove,
     SettingChange,
@@ -22,7 +24,7 @@ from olake_reconcile.plan.actions import (
     is_clear,
 )
 from olake_reconcile.plan.consent import line_to_paste
-from olake_reconcile.plan.plan import Plan, Unmanaged, summarise
+from olake_reconcile.plan.plan import Plan, Summary, Unmanaged, summarise
 from olake_reconcile.plan.words import counted
 
 NO_CHANGES = "No changes. Stored jobs match the configuration."
@@ -69,7 +71,11 @@ def _kept(actions: list[Keep]) -> Iterator[str]:
 
 
 def _name(action: Action) -> str:
-    return printable(action.address.short if action.address.kind == "stream" else str(action.address))
+    return printable(_short(action.address))
+
+
+def _short(address: Address) -> str:
+    return address.short if address.kind == "stream" else str(address)
 
 
 def _block(action: Action) -> Iterator[str]:
@@ -104,6 +110,8 @@ def _verb(action: Action) -> str:
             return "will be destroyed"
         case Remove():
             return "will be removed"
+        case Move():
+            return f"moved from {printable(_short(action.origin))}"
         case Keep():
             return "is unchanged"
 
@@ -134,6 +142,8 @@ def _settings(action: Action) -> Iterator[str]:
             if action.unchanged:
                 hidden = "attribute" if action.unchanged == 1 else "attributes"
                 yield f"        # ({action.unchanged} unchanged {hidden} hidden)"
+        case Move():
+            yield "      # the name alone changes by this: history, positions and table come along"
         case Keep():
             pass
 
@@ -223,7 +233,7 @@ def _totals(plan: Plan) -> Iterator[str]:
     s = summarise(plan.actions)
     yield (
         f"Plan: {s.add} to add, {s.change} to change, {s.rebuild} to rebuild, "
-        f"{s.remove} to remove, {s.destroy} to destroy."
+        f"{s.remove} to remove, {s.destroy} to destroy{also(s)}."
     )
     clears = [a for a in plan.actions if isinstance(a, Rebuild | Remove) and is_clear(a)]
     if clears:
@@ -234,6 +244,16 @@ def _totals(plan: Plan) -> Iterator[str]:
         yield f"Blocked: {len(blocked)} {what} blocked; nothing will be applied until that is settled."
         if len(blocked) > 1 and (line := line_to_paste(plan.actions)):
             yield f"To allow all of it: {printable(line)}"
+
+
+def also(summary: Summary, *, done: bool = False) -> str:
+    """Return the rarer counts, where there is something to count: `, 1 to move`, or `, 1 moved`."""
+    counts = {
+        ("to move", "moved"): summary.move,
+        ("to import", "imported"): summary.import_,
+        ("to forget", "forgotten"): summary.forget,
+    }
+    return "".join(f", {count} {words[done]}" for words, count in counts.items() if count)
 
 
 def _destructive(clears: list[Rebuild | Remove]) -> str:

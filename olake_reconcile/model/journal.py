@@ -2,8 +2,8 @@
 
 The steps of a job, in this order, are the format that recovery is built on:
 `schedule_stopped → run_cancelled → stream_cleared (one per stream) → settings_stored → schedule_restored →
-made_due`. Steps that a job does not need are not written. Endpoints come first as `endpoint_stored`, removals of
-endpoints last as `endpoint_removed`. Past its first `stream_cleared` that has started, a job is rolled forward;
+made_due`. Steps that a job does not need are not written. Renames come first as `resource_moved`, then endpoints as
+`endpoint_stored`; removals of endpoints are last as `endpoint_removed`. Past its first `stream_cleared` that has started, a job is rolled forward;
 before it, abandoned.
 """
 
@@ -24,6 +24,7 @@ JOURNAL_VERSION = 1
 class StepKind(StrEnum):
     """What a step does. The values are stored: never rename one."""
 
+    RESOURCE_MOVED = "resource_moved"
     ENDPOINT_STORED = "endpoint_stored"
     SCHEDULE_STOPPED = "schedule_stopped"
     RUN_CANCELLED = "run_cancelled"

@@ -137,6 +137,21 @@ class Remove(_Action):
         return "-"
 
 
+class Move(_Action):
+    """What is stored under the name `origin` has the name of `address` from now on; nothing else changes.
+
+    Other edits of the resource are actions of their own.
+    """
+
+    action: Literal["move"] = "move"
+    origin: Address
+
+    @property
+    def symbol(self) -> str:
+        """What people see."""
+        return "~"
+
+
 class Keep(_Action):
     """Nothing to do."""
 
@@ -149,7 +164,7 @@ class Keep(_Action):
         return " "
 
 
-Action = Annotated[Create | Update | Rebuild | Remove | Keep, Field(discriminator="action")]
+Action = Annotated[Create | Update | Rebuild | Remove | Move | Keep, Field(discriminator="action")]
 
 
 def is_change(action: Action) -> bool:

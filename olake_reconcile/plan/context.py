@@ -30,3 +30,5 @@ class Context:
     observed: Observed
     options: Options
     verdicts: Mapping[Address, Verdict] = field(default_factory=dict)
+    # What got its name in this plan, with the name that it had; `stored` has the new one.
+    moved: Mapping[Address, Address] = field(default_factory=dict)

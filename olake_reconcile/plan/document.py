@@ -19,6 +19,7 @@ from olake_reconcile.plan.actions import (
     Consent,
     Create,
     Keep,
+    Move,
     Rebuild,
     Remove,
     Update,
@@ -93,6 +94,8 @@ def _resource_change(action: Action) -> dict[str, Any]:
             document["tables"] = {"old": flat["old"], "new": flat["new"], "leaves_old": action.leaves_old}
         case Remove():
             document["tables"] = {"old": flat["old"]}
+        case Move():
+            document["moved_from"] = str(action.origin)
         case _:
             pass
     return document
@@ -108,7 +111,7 @@ def _verbs(action: Action) -> list[str]:
             return ["delete", "create"]
         case Remove():
             return ["delete"]
-        case Keep():
+        case Move() | Keep():
             return ["no-op"]
 
 
@@ -173,6 +176,8 @@ def _action(document: dict[str, Any]) -> Action:
     }
     flat |= {k: change[k] for k in ("before", "after") if change[k] is not None}
     flat |= document.get("tables", {})
+    if origin := document.get("moved_from"):
+        flat |= {"action": "move", "origin": _address(origin)}
     if document["impact"] is not None:
         flat["impact"] = document["impact"]
     if flat["action"] == "remove":

@@ -17,11 +17,12 @@ from olake_reconcile.model.names import Address
 from olake_reconcile.model.observed import Observed
 from olake_reconcile.model.stored import Stored, StoredEndpoint
 from olake_reconcile.model.table import TablePlace
-from olake_reconcile.plan.actions import Action, Create, Rebuild, Remove, Update, is_change, is_clear
+from olake_reconcile.plan.actions import Action, Create, Move, Rebuild, Remove, Update, is_change, is_clear
 from olake_reconcile.plan.consent import with_consent
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.endpoints import Kind, endpoint_action, removed_endpoints, verdict_of
 from olake_reconcile.plan.jobs import job_actions
+from olake_reconcile.plan.moves import planned_moves
 from olake_reconcile.plan.options import Options
 
 _ENDPOINTS = ("source", "destination")
@@ -49,7 +50,7 @@ class Summary(Model):
 
 
 class Plan(Model):
-    """What an apply would do, in this order: endpoints, jobs with their streams, removed endpoints.
+    """What an apply would do, in this order: moves, endpoints, jobs with their streams, removed endpoints.
 
     `actions` holds unchanged resources only when they were asked for.
     """
@@ -80,9 +81,11 @@ class Plan(Model):
 def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Options | None = None) -> Plan:
     """Return the plan that makes what is stored equal to what is desired."""
     options = options or Options()
-    context = Context(desired, stored, observed, options)
+    stored, moves = planned_moves(desired, stored)
+    moved = {move.address: move.origin for move in moves if not move.blocked}
+    context = Context(desired, stored, observed, options, moved=moved)
     context = replace(context, verdicts=_verdicts(context))
-    actions: list[Action] = []
+    actions: list[Action] = [*moves]
     actions += [endpoint_action(context, "source", s) for _, s in sorted(desired.sources.items())]
     actions += [endpoint_action(context, "destination", d) for _, d in sorted(desired.destinations.items())]
     for _, job in sorted(desired.jobs.items()):
@@ -157,6 +160,8 @@ def summarise(actions: Sequence[Action]) -> Summary:
                 counts["rebuild"] += 1
             case Remove():
                 counts["destroy" if action.erase else "remove"] += 1
+            case Move():
+                counts["move"] += 1
             case _:
                 pass
     return Summary(**counts)

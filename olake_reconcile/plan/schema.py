@@ -99,6 +99,9 @@ class PlanResource(BaseModel):
     made_from: int = Field(ge=0, description="The serial of the stored record; 0 when there was none.")
     place: PlanPlace | None
     tables: PlanTables | None = None
+    moved_from: str | None = Field(
+        None, description="The address that it had; a no-op that changes the name alone."
+    )
 
 
 class PlanSummary(BaseModel):

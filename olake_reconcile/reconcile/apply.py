@@ -12,12 +12,14 @@ from olake_reconcile.errors import Blocked, Interrupted, Locked, PartlyApplied, 
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import Stored, StoredEndpoint
-from olake_reconcile.plan.actions import Action
+from olake_reconcile.plan.actions import Action, Move
 from olake_reconcile.plan.consent import line_to_paste
 from olake_reconcile.plan.document import plan_document, plan_hash, read_plan
+from olake_reconcile.plan.moves import after_moves
 from olake_reconcile.plan.plan import Plan
 from olake_reconcile.reconcile.apply_endpoints import endpoint_records, remove_endpoints, store_endpoints
 from olake_reconcile.reconcile.apply_job import JobApply, never
+from olake_reconcile.reconcile.apply_moves import make_moves
 from olake_reconcile.reconcile.ids import run_id
 from olake_reconcile.reconcile.journal import Journal, OnStep
 from olake_reconcile.reconcile.leases import HeldLease, held
@@ -65,7 +67,7 @@ def apply_plan(
         plan = make()
         refuse_blocked(plan)
         if resumed is None:
-            stored = services.store.read()
+            stored = after_moves(plan.changes, services.store.read())
             _refuse_stale(plan.changes, stored)
             _refuse_moved_endpoints(plan, stored)
         return _apply(services, lock, plan, on_step, options, resumed)
@@ -158,6 +160,14 @@ def _apply(
     if resumed is None:
         services.store.begin_apply(record, lock.lease)
     journal = Journal(services, record.id, lock, on_step, found)
+    try:
+        make_moves(services, journal, lock, plan, options.lock_timeout)
+    except ReconcileError:
+        # Renames that were made stay, and those that were not are in the next plan.
+        services.store.end_apply(
+            record.id, ApplyStatus.FAILED, services.clock.now(), "failed: rename", lock.lease
+        )
+        raise
     store_endpoints(services, journal, lock, endpoints)
     for name, actions in by_job(plan):
         job = JobApply(
@@ -203,8 +213,8 @@ def _finish(services: Services, lock: HeldLease, journal: Journal, plan: Plan, r
 
 
 def by_job(plan: Plan) -> list[tuple[str, list[Action]]]:
-    """Return the changes of jobs and streams, job by job."""
-    of_jobs = [a for a in plan.changes if a.address.kind in ("job", "stream")]
+    """Return the changes of jobs and streams, job by job; renames have been made before."""
+    of_jobs = [a for a in plan.changes if a.address.kind in ("job", "stream") and not isinstance(a, Move)]
     return [(name, list(actions)) for name, actions in groupby(of_jobs, key=lambda a: a.address.name)]
 
 

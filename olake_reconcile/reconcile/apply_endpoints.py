@@ -13,6 +13,7 @@ from olake_reconcile.model.journal import StepKind
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import StoredEndpoint
 from olake_reconcile.plan.actions import Create, Remove, Update
+from olake_reconcile.plan.moves import after_moves
 from olake_reconcile.plan.plan import Plan
 from olake_reconcile.reconcile.endpoints import open_destination, open_source, value_fingerprints
 from olake_reconcile.reconcile.ids import uid
@@ -28,7 +29,7 @@ def endpoint_records(
     key = services.store.key()
     if key is None:
         raise AssertionError("the store was created without a key")
-    stored = services.store.read()
+    stored = after_moves(plan.actions, services.store.read())
     records = []
     warnings: list[Diagnostic] = []
     for action in plan.changes:

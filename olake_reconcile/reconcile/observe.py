@@ -18,6 +18,7 @@ from olake_reconcile.model.run import RunStatus
 from olake_reconcile.model.stored import Stored
 from olake_reconcile.model.table import TablePlace, TableStatus, TableUnknown
 from olake_reconcile.plan.consent import unused_approvals
+from olake_reconcile.plan.moves import planned_moves
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan, affected_places, build_plan
 from olake_reconcile.reconcile.catalogues import Cached, source_settings
@@ -39,7 +40,8 @@ def make_plan(
     With `connect` false nothing is connected to, and what the destination would tell is unknown.
     """
     stored = _without_expired_holds(services.store.read(), services.clock.now())
-    observed = _observe(services, desired, stored, catalogues)
+    renamed, _ = planned_moves(desired, stored)
+    observed = _observe(services, desired, renamed, catalogues)
     if not connect:
         return _with_warnings(desired, build_plan(desired, stored, observed, options), observed.warnings)
     identities, warnings = _destination_identities(services, desired)
@@ -50,7 +52,7 @@ def make_plan(
     )
     # Only what the plan concerns is looked at: a workspace may have 20,000 tables.
     first = build_plan(desired, stored, observed, options)
-    tables, more = _tables(services, desired, stored, affected_places(first, stored, desired))
+    tables, more = _tables(services, desired, renamed, affected_places(first, renamed, desired))
     observed = replace(observed, tables=tables)
     plan = build_plan(desired, stored, observed, options)
     return _with_warnings(desired, plan, [*observed.warnings, *more])

@@ -78,7 +78,7 @@ NEW_COLUMNS = {
 STATE = "a state on another database is not supported yet: use sqlite:///.olake/state.db"
 
 # Kinds whose documents are read and checked, and then refused.
-KINDS = frozenset({"Moved", "Import", "Removed"})
+KINDS = frozenset({"Import", "Removed"})
 
 # OLake's config fields and values that the embedded engine does not know yet.
 CONFIG_KEYS: dict[str, frozenset[str]] = {

@@ -28,7 +28,7 @@ from olake_reconcile.state.sqlite import SqliteDatabase
 from olake_reconcile.state.tables import endpoints, holds, jobs, streams
 
 # What has a column or a table of its own is not in the record.
-_BESIDE_RECORD = {"streams", "due", "due_reason", "hold", "serial"}
+BESIDE_RECORD = {"streams", "due", "due_reason", "hold", "serial"}
 _APPLIED = "applied"
 
 
@@ -72,7 +72,7 @@ class AppliedTables:
 
     def save_job(self, job: StoredJob, fence: Lease) -> None:
         """Insert or replace the job and its streams at once; `StalePlan` unless the stored serial is the job's."""
-        row = {"name": job.name, "record": job.model_dump_json(exclude=_BESIDE_RECORD)}
+        row = {"name": job.name, "record": job.model_dump_json(exclude=BESIDE_RECORD)}
         if not job.serial:
             row["due_reason"] = ""
         with self._database.write() as connection:
@@ -102,7 +102,7 @@ class AppliedTables:
         """Store how far a stream is; one of another generation, removed or unknown, is left alone."""
         with self._database.write() as connection:
             check_fence(connection, fence)
-            record = connection.scalar(sa.select(streams.c.record).where(_is_stream(job, stream)))
+            record = connection.scalar(sa.select(streams.c.record).where(is_stream(job, stream)))
             stored = StoredStream.model_validate_json(record) if record is not None else None
             if stored is None or stored.generation != generation or stored.phase is StreamPhase.REMOVED:
                 return False
@@ -114,7 +114,7 @@ class AppliedTables:
             if last_load is not None:
                 progress["last_load"] = last_load
             record = stored.model_copy(update=progress).model_dump_json()
-            connection.execute(streams.update().where(_is_stream(job, stream)).values(record=record))
+            connection.execute(streams.update().where(is_stream(job, stream)).values(record=record))
             return True
 
     def set_due(self, job: str, due: datetime | None, reason: str, *, sooner: bool = False) -> None:
@@ -171,9 +171,9 @@ def _save_streams(connection: sa.Connection, job: StoredJob) -> None:
         connection.execute(streams.insert(), new)
     for id_ in rows.keys() & known.keys():
         if rows[id_] != known[id_]:
-            connection.execute(streams.update().where(_is_stream(job.name, id_)).values(record=rows[id_]))
+            connection.execute(streams.update().where(is_stream(job.name, id_)).values(record=rows[id_]))
     for id_ in known.keys() - rows.keys():
-        connection.execute(streams.delete().where(_is_stream(job.name, id_)))
+        connection.execute(streams.delete().where(is_stream(job.name, id_)))
 
 
 def _with_progress(stream: StoredStream, record: str | None) -> str:
@@ -191,7 +191,8 @@ def _stream_row(job: str, id_: StreamId, record: str) -> dict[str, str]:
     return {"job": job, "namespace": id_.namespace, "name": id_.name, "record": record}
 
 
-def _is_stream(job: str, id_: StreamId) -> sa.ColumnElement[bool]:
+def is_stream(job: str, id_: StreamId) -> sa.ColumnElement[bool]:
+    """Return what finds one stream's row."""
     return (streams.c.job == job) & (streams.c.namespace == id_.namespace) & (streams.c.name == id_.name)
 
 

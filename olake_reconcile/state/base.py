@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep
-from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.run import Holder, Run, RunStatus, StreamOutcome
 from olake_reconcile.model.stored import Hold, LastLoad, Stored, StoredEndpoint, StoredJob, StreamPhase
 
@@ -127,6 +127,15 @@ class StateStore(StateReader, Protocol):
 
     def remove_job(self, name: str, fence: Lease) -> None:
         """Remove a job and its streams; its runs stay in the history. Absent is fine."""
+        ...
+
+    def rename(self, before: Address, after: Address, fence: Lease) -> None:
+        """Give what is stored at `before` the name `after`, with all that hangs on it; serials stay.
+
+        A job takes its streams, hold, due time and runs along; of an endpoint the jobs that use it know the new name; a
+        stream may go to another job, which begins as a copy of its old one if it is not stored yet. Done again it
+        changes nothing. Raises `StalePlan` when both names are stored, or none is.
+        """
         ...
 
     def save_progress(

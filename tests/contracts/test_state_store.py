@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from olake_reconcile.errors import Interrupted, Locked, ReconcileError, StalePlan, UsageError
 from olake_reconcile.model.event import PolicyCount
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep, StepKind, StepStatus
-from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.names import Address, StreamId, parse_address
 from olake_reconcile.model.run import Holder, Run, RunStatus, RunType, StreamOutcome, Trigger
 from olake_reconcile.model.stored import (
     Hold,
@@ -33,6 +33,7 @@ from olake_reconcile.model.stored import (
 )
 from olake_reconcile.model.stream import TypeClass, TypePolicy
 from olake_reconcile.model.table import TablePlace
+from olake_reconcile.plan.moves import renamed
 from olake_reconcile.state.base import APPLY_LOCK, LEASE_SECONDS, Lease, StateStore
 from olake_reconcile.state.holder import this_process
 from olake_reconcile.state.store import SqlStore
@@ -412,6 +413,83 @@ def test_a_hold_on_an_unknown_job_is_refused(store: StateStore) -> None:
         store.set_hold("nightly", Hold(who="ann", since=NOW))
 
 
+# Renames
+
+RENAMES = [
+    ("source.shop", "source.store"),
+    ("destination.lake", "destination.pond"),
+    ("daily", "hourly"),
+    ("daily/public.orders", "daily/public.sales"),
+    ("daily/public.orders", "other/public.orders"),
+    ("daily/public.orders", "new/sales.orders"),
+]
+
+
+def full_store(store: StateStore) -> Lease:
+    """Fill a store with two jobs and their endpoints, one of them due, held, run and half loaded."""
+    lease = lease_of(store)
+    store.save_endpoint("source", endpoint("shop"), lease)
+    store.save_endpoint("destination", endpoint("lake"), lease)
+    spec = {"source": "shop", "destination": "lake", "schedule": "@hourly"}
+    store.save_job(job("daily", 0, stream(), stream(StreamId("public", "items")), **spec), lease)
+    store.save_job(job("other", 0, stream(StreamId("public", "log")), **spec), lease)
+    save_progress(store, lease)
+    store.set_due("daily", NOW, "schedule")
+    store.set_hold("daily", Hold(who="ann", since=NOW))
+    store.begin_run(run("r1"))
+    return lease
+
+
+@pytest.mark.parametrize(("before", "after"), RENAMES)
+def test_a_rename_is_what_the_planner_foresees_and_may_be_repeated(
+    store: StateStore, before: str, after: str
+) -> None:
+    lease = full_store(store)
+    old, new = parse_address(before), parse_address(after)
+    foreseen = renamed(store.read(), old, new)
+    for _ in range(2):
+        store.rename(old, new, lease)
+        assert store.read() == foreseen
+
+
+def test_a_renamed_job_takes_its_due_time_hold_progress_and_runs_along(store: StateStore) -> None:
+    lease = full_store(store)
+    before = store.read().jobs["daily"]
+    store.rename(Address("job", "daily"), Address("job", "hourly"), lease)
+    assert store.read().jobs["hourly"] == before.model_copy(update={"name": "hourly"})
+    assert [r.id for r in store.runs("hourly")] == ["r1"]
+    assert not store.runs("daily")
+
+
+def test_a_stream_keeps_uid_generation_position_and_table_through_renames(store: StateStore) -> None:
+    lease = full_store(store)
+    before = store.read().jobs["daily"].streams[ORDERS]
+    store.rename(parse_address("daily/public.orders"), parse_address("new/public.sales"), lease)
+    sales = StreamId("public", "sales")
+    assert store.read().jobs["new"].streams[sales] == before.model_copy(update={"id": sales})
+    assert ORDERS not in store.read().jobs["daily"].streams
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("daily", "other"),
+        ("gone", "nowhere"),
+        ("daily/public.orders", "daily/public.items"),
+        ("daily/public.gone", "daily/public.nowhere"),
+        ("source.gone", "source.nowhere"),
+    ],
+)
+def test_a_rename_onto_something_or_of_nothing_is_stale_and_changes_nothing(
+    store: StateStore, before: str, after: str
+) -> None:
+    lease = full_store(store)
+    stored = store.read()
+    with pytest.raises(StalePlan, match=r"both are stored|neither is stored"):
+        store.rename(parse_address(before), parse_address(after), lease)
+    assert store.read() == stored
+
+
 # Leases
 
 
@@ -492,6 +570,7 @@ def fenced_writes(store: StateStore, lease: Lease) -> dict[str, Callable[[], obj
         "remove_endpoint": lambda: store.remove_endpoint("destination", "lake", lease),
         "save_job": lambda: store.save_job(job("daily", 1), lease),
         "remove_job": lambda: store.remove_job("daily", lease),
+        "rename": lambda: store.rename(Address("job", "daily"), Address("job", "hourly"), lease),
         "save_progress": lambda: save_progress(store, lease),
         "begin_apply": lambda: store.begin_apply(apply_record("a2"), lease),
         "step": lambda: store.step(journal_step(1), lease),

@@ -38,7 +38,9 @@ def settle(lab: Lab) -> None:
 
 def test_a_renamed_job_keeps_tables_history_and_schedule(lab: Lab) -> None:
     due = lab.store.read().jobs["daily"].due
-    lab.write({"jobs/daily.yaml": DAILY_YAML.replace("name: daily", "name: nightly") + moved("daily", "nightly")})
+    lab.write(
+        {"jobs/daily.yaml": DAILY_YAML.replace("name: daily", "name: nightly") + moved("daily", "nightly")}
+    )
     shown = lab.ok("plan").out
     assert "moved from job.daily" in shown
     settle(lab)
@@ -65,7 +67,12 @@ def test_a_renamed_stream_is_loaded_into_its_table(lab: Lab) -> None:
 def test_a_stream_is_split_off_into_a_job_of_its_own(lab: Lab) -> None:
     apart = DAILY_YAML.replace("  public.orders:\n", "")
     own = DAILY_YAML.replace("  public.customers:\n", "").replace("name: daily", "name: orders")
-    lab.write({"jobs/daily.yaml": apart, "jobs/orders.yaml": own + moved("daily/public.orders", "orders/public.orders")})
+    lab.write(
+        {
+            "jobs/daily.yaml": apart,
+            "jobs/orders.yaml": own + moved("daily/public.orders", "orders/public.orders"),
+        }
+    )
     settle(lab)
     stored = lab.store.read().jobs
     assert stored["orders"].due is not None
@@ -85,7 +92,9 @@ def test_a_renamed_endpoint_rebuilds_nothing(lab: Lab, kind: str, old: str) -> N
 
 
 def test_a_saved_plan_of_a_move_is_applied_and_repeated_it_is_stale_or_nothing(lab: Lab) -> None:
-    lab.write({"jobs/daily.yaml": DAILY_YAML.replace("name: daily", "name: nightly") + moved("daily", "nightly")})
+    lab.write(
+        {"jobs/daily.yaml": DAILY_YAML.replace("name: daily", "name: nightly") + moved("daily", "nightly")}
+    )
     lab.ok("plan", "--out", "move.plan")
     lab.ok("apply", "move.plan")
     assert NO_CHANGES in lab.ok("plan").out
@@ -94,13 +103,17 @@ def test_a_saved_plan_of_a_move_is_applied_and_repeated_it_is_stale_or_nothing(l
 def test_a_plan_that_was_made_before_a_move_is_stale_after_it(lab: Lab) -> None:
     lab.write({"jobs/daily.yaml": DAILY_YAML.replace("@hourly", "@daily")})
     lab.ok("plan", "--out", "old.plan")
-    lab.write({"jobs/daily.yaml": DAILY_YAML.replace("name: daily", "name: nightly") + moved("daily", "nightly")})
+    lab.write(
+        {"jobs/daily.yaml": DAILY_YAML.replace("name: daily", "name: nightly") + moved("daily", "nightly")}
+    )
     lab.apply()
     assert lab.run("apply", "old.plan").code == 4
 
 
 def test_a_job_that_syncs_is_not_renamed_under_its_run(lab: Lab) -> None:
-    lab.write({"jobs/daily.yaml": DAILY_YAML.replace("name: daily", "name: nightly") + moved("daily", "nightly")})
+    lab.write(
+        {"jobs/daily.yaml": DAILY_YAML.replace("name: daily", "name: nightly") + moved("daily", "nightly")}
+    )
     services = lab.services()
     lease = services.store.acquire("job:daily", services.holder, "sync", services.clock.now())
     refused = lab.run("apply", "--auto-approve")

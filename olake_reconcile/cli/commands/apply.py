@@ -16,7 +16,7 @@ from olake_reconcile.cli.planning import planned
 from olake_reconcile.cli.session import Session
 from olake_reconcile.cli.showing import show_step
 from olake_reconcile.cli.stopping import stop_on_signals
-from olake_reconcile.cli.view_plan import render_plan
+from olake_reconcile.cli.view_plan import also, render_plan
 from olake_reconcile.errors import ExitCode, StalePlan, UsageError
 from olake_reconcile.plan.actions import Rebuild, Update
 from olake_reconcile.plan.document import plan_hash
@@ -123,7 +123,7 @@ def _conclude(plan: Plan, *, sync: bool) -> None:
     done = summarise(plan.actions)
     click.echo(
         f"Applied: {done.add} added, {done.change} changed, {done.rebuild} to rebuild, "
-        f"{done.remove} removed, {done.destroy} destroyed."
+        f"{done.remove} removed, {done.destroy} destroyed{also(done, done=True)}."
     )
     paused = {
         a.address.name for a in plan.changes if isinstance(a, Update) and a.after.get("active") is False
