@@ -108,7 +108,9 @@ def test_names_that_no_terminal_can_print_are_refused(tmp_path: Path) -> None:
     (tmp_path / "jobs" / os.fsdecode(b"\xff.yaml")).write_text(JOB)
     (tmp_path / "jobs" / "circle.yaml").symlink_to("circle.yaml")
     found = load_workspace(tmp_path, SystemSecrets({}), {}, checked_note=False).diagnostics
-    assert sorted(d.code for d in found) == ["outside-workspace"] + ["unreadable-file"] * 3
+    # A link to itself leads nowhere: Python 3.13 resolves it and cannot read it, earlier ones cannot resolve it.
+    codes = sorted(d.code for d in found)
+    assert codes in (["outside-workspace"] + ["unreadable-file"] * 3, ["unreadable-file"] * 4)
     assert all(d.render().isprintable() for d in found)
 
 
