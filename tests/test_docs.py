@@ -45,7 +45,8 @@ def test_files_that_the_documents_link_to_exist() -> None:
 
 def test_every_test_that_the_lifecycle_table_names_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/lifecycle.md").read_text()))
-    code = "\n".join(p.read_text() for p in (ROOT / "tests/lifecycle").glob("test_*.py"))
+    files = ["test_sync_pause_cancel.py", "test_clear.py"]
+    code = "\n".join((ROOT / "tests/lifecycle" / name).read_text() for name in files)
     there = set(re.findall(r"^def (test_\w+)", code, re.MULTILINE))
     assert named - there == set()
     special = {"test_a_second_sync_of_a_running_job_names_its_holder"}

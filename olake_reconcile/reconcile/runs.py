@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -12,14 +12,17 @@ from olake_reconcile.engine.base import OpenDestination, OpenSource, StreamTask,
 from olake_reconcile.errors import Blocked, Locked, ReconcileError
 from olake_reconcile.model.codec import read_destination, read_job, read_source, read_stream
 from olake_reconcile.model.event import Event, Level
+from olake_reconcile.model.journal import ApplyStatus, StepKind, StepStatus
+from olake_reconcile.model.names import parse_pattern
 from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
 from olake_reconcile.model.stored import Stored, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.table import Owner
 from olake_reconcile.reconcile.apply import recover, unfinished
 from olake_reconcile.reconcile.due import reschedule
 from olake_reconcile.reconcile.endpoints import open_destination, open_source
+from olake_reconcile.reconcile.identity import confirm_identities
 from olake_reconcile.reconcile.ids import run_id
-from olake_reconcile.reconcile.leases import HeldLease, held
+from olake_reconcile.reconcile.leases import SYNC, HeldLease, held
 from olake_reconcile.reconcile.progress import RunProgress
 from olake_reconcile.reconcile.runlog import RunLog
 from olake_reconcile.reconcile.services import Services
@@ -45,8 +48,9 @@ def sync_job(
     Raises `Locked` when it runs already, `Blocked` when it is paused, `ReconcileError` when it is unknown.
     """
     services.store.create()
-    finish_applies(services)
-    with held(services, f"job:{name}", "sync", wait=lock_timeout) as lease:
+    finish_applies(services, name)
+    with held(services, f"job:{name}", SYNC, wait=lock_timeout) as lease:
+        refuse_half_cleared(services, name)
         stored = services.store.read(name)
         job = runnable_job(stored, name, services.clock.now())
         _mark_lost_runs(services, name)
@@ -66,18 +70,39 @@ def sync_job(
             reschedule(services, name)
 
 
-def finish_applies(services: Services) -> None:
+def finish_applies(services: Services, job: str = "") -> Mapping[str, ReconcileError]:
     """Roll forward what a killed apply left half done: nothing may sync in between.
 
+    Returns the jobs that could not be finished, with why; raises that for `job`. The others are not kept waiting.
     An apply that is going on is left alone: it holds the lease of each job that it clears.
     """
     if not unfinished(services):
-        return
+        return {}
     try:
         with held(services, APPLY_LOCK, "finish an interrupted apply") as lock:
-            recover(services, lock, lambda step: None)
+            failed = recover(services, lock, lambda step: None)
     except Locked:
-        return
+        return {}
+    if job in failed:
+        raise failed[job]
+    return failed
+
+
+def refuse_half_cleared(services: Services, name: str) -> None:
+    """Raise `Locked` when a killed apply's clear of the job waits to be finished by whoever holds the apply lock.
+
+    The caller holds the job's lease. What it loaded now would be of the old settings, and never be cleared.
+    """
+    for record in services.store.applies(ApplyStatus.RUNNING):
+        steps = [s for s in services.store.journal(record.id) if parse_pattern(s.subject)[0] == name]
+        begun = any(s.kind is StepKind.STREAM_CLEARED for s in steps)
+        stored = any(s.kind is StepKind.SETTINGS_STORED and s.status is StepStatus.DONE for s in steps)
+        if begun and not stored:
+            raise Locked(
+                f"{name} is half cleared by apply {record.id}, which another process is finishing now",
+                why="What is loaded before it is finished would be of the old settings.",
+                remedy="Try again in a moment.",
+            )
 
 
 def runnable_job(stored: Stored, name: str, now: datetime) -> StoredJob:
@@ -133,6 +158,7 @@ def _run(
         error = ""
         try:
             request = _request(services, project, stored, job, run, scratch)
+            confirm_identities(services, stored, request.source, request.destination, lease)
             services.engine.sync(request, emit, cancelled)
         except ReconcileError as failure:
             error = services.secrets.redact(str(failure))

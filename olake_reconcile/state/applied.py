@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from olake_reconcile.errors import ReconcileError, StalePlan
+from olake_reconcile.errors import Blocked, ReconcileError, StalePlan
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.stored import (
     Hold,
@@ -64,10 +64,26 @@ class AppliedTables:
             _compare_and_set(connection, endpoints, found, row, endpoint.serial, f"{kind}.{endpoint.name}")
             set_value(connection, _APPLIED, "1")
 
-    def remove_endpoint(self, kind: EndpointKind, name: str, fence: Lease) -> None:
-        """Remove it; absent is fine."""
+    def record_identity(self, kind: EndpointKind, name: str, identity: str, fence: Lease) -> None:
+        """Store what the server says it is, where nothing was recorded yet; the serial stays."""
+        found = (endpoints.c.kind == kind) & (endpoints.c.name == name)
         with self._database.write() as connection:
             check_fence(connection, fence)
+            record = connection.scalar(sa.select(endpoints.c.record).where(found))
+            endpoint = StoredEndpoint.model_validate_json(record) if record is not None else None
+            if endpoint is None or endpoint.identity is not None:
+                return
+            known = endpoint.model_copy(update={"identity": identity})
+            row = {"record": known.model_dump_json(exclude={"serial"})}
+            connection.execute(endpoints.update().where(found).values(row))
+
+    def remove_endpoint(self, kind: EndpointKind, name: str, fence: Lease) -> None:
+        """Remove it; absent is fine. Raises `Blocked` while a stored job uses it."""
+        with self._database.write() as connection:
+            check_fence(connection, fence)
+            users = sorted(n for n, j in _read_jobs(connection, None).items() if j.spec.get(kind) == name)
+            if users:
+                raise Blocked(f"{kind}.{name} is used by {', '.join(users[:5])}", remedy="Remove them first.")
             connection.execute(endpoints.delete().where(endpoints.c.kind == kind, endpoints.c.name == name))
 
     def save_job(self, job: StoredJob, fence: Lease) -> None:

@@ -112,8 +112,12 @@ class StateStore(StateReader, Protocol):
         stores it as serial + 1."""
         ...
 
+    def record_identity(self, kind: EndpointKind, name: str, identity: str, fence: Lease) -> None:
+        """Store what a server says it is, where nothing was recorded yet; the serial stays: no setting changed."""
+        ...
+
     def remove_endpoint(self, kind: EndpointKind, name: str, fence: Lease) -> None:
-        """Remove it; absent is fine."""
+        """Remove it; absent is fine. Raises `Blocked` while a stored job uses it."""
         ...
 
     def save_job(self, job: StoredJob, fence: Lease) -> None:

@@ -149,3 +149,23 @@ def test_a_second_sync_of_a_running_job_names_its_holder(applied: Lab) -> None:
         assert second.code == 5
         assert f"pid {running.process.pid}" in second.text
         applied.ok("cancel", "daily")
+
+
+def test_a_run_records_the_identity_that_nobody_could_ask_for_when_the_job_was_applied(lab: Lab) -> None:
+    lab.world(unreachable=["source.shop"])
+    lab.apply()
+    assert lab.store.read().sources["shop"].identity is None
+    lab.world(unreachable=[])
+    lab.ok("sync", "daily")
+    assert lab.store.read().sources["shop"].identity == "db.internal/shop"
+    lab.ok("plan", "--detailed-exitcode")
+
+
+def test_a_run_refuses_a_source_that_became_another_server_behind_our_back(applied: Lab) -> None:
+    applied.ok("sync", "daily")
+    before = dict(applied.tables)
+    applied.world(identities={"source.shop": "somebody else's server"})
+    refused = applied.run("sync", "daily")
+    assert refused.code == 1
+    assert "another server" in refused.text
+    assert applied.tables == before

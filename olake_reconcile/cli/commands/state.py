@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import click
 
-from olake_reconcile.cli.options import as_json
+from olake_reconcile.cli.asking import confirm
+from olake_reconcile.cli.options import as_json, lock_timeout
 from olake_reconcile.cli.output import print_json, print_table
 from olake_reconcile.cli.session import Session
 from olake_reconcile.errors import UsageError
-from olake_reconcile.model.names import Address, select
+from olake_reconcile.model.names import Address, parse_pattern, select
 from olake_reconcile.model.stored import Stored
 
 
 @click.group()
 def state() -> None:
-    """Look at what was applied."""
+    """Look at what was applied, and mend it."""
 
 
 @state.command("list")
@@ -38,11 +39,15 @@ def list_(session: Session, pattern: str | None) -> None:
 def show(session: Session, address: str) -> None:
     """Print what is stored of ADDRESS, as JSON: references, never secrets."""
     stored = session.services.store.read()
+    print_json(_record(stored, _one(stored, address)))
+
+
+def _one(stored: Stored, address: str) -> Address:
     found = select(address, stored_addresses(stored))
     if len(found) != 1:
         what = "matches nothing stored" if not found else f"matches {len(found)} resources"
         raise UsageError(f"'{address}' {what}", remedy="olake-reconcile state list")
-    print_json(_record(stored, found[0]))
+    return found[0]
 
 
 @state.command()
@@ -82,6 +87,49 @@ def _record(stored: Stored, address: Address) -> object:
             job = stored.jobs[address.name]
             stream = next(s for i, s in job.streams.items() if str(i) == address.stream)
             return stream.model_dump(mode="json") | {"id": address.stream}
+
+
+@state.command()
+@click.argument("address")
+@click.argument("new")
+@lock_timeout
+@click.pass_obj
+def mv(session: Session, address: str, new: str, lock_timeout: float) -> None:
+    """Give what is stored at ADDRESS the address NEW. A `Moved` document in git does the same for everybody.
+
+    \b
+    Example:
+      olake-reconcile state mv job.daily job.nightly
+    """
+    from olake_reconcile.reconcile.mend import move_in_state
+
+    before = _one(session.services.store.read(), address)
+    name, stream, kind = parse_pattern(new)
+    after = Address(kind or before.kind, name, stream or "")
+    move_in_state(session.services, before, after, lock_timeout=lock_timeout)
+    click.echo(f"{before} is now {after}")
+
+
+@state.command()
+@click.argument("address")
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@lock_timeout
+@click.pass_obj
+def rm(session: Session, address: str, auto_approve: bool, lock_timeout: float) -> None:
+    """Forget what is stored at ADDRESS. Its tables stay, and are nobody's until they are imported.
+
+    \b
+    Example:
+      olake-reconcile state rm daily_orders/public.orders
+    """
+    from olake_reconcile.reconcile.mend import forget_in_state
+
+    found = _one(session.services.store.read(), address)
+    click.echo(f"{found} will be forgotten; its tables stay.")
+    if not auto_approve:
+        confirm()
+    forget_in_state(session.services, found, lock_timeout=lock_timeout)
+    click.echo(f"{found} is forgotten.")
 
 
 @state.command()
