@@ -15,6 +15,12 @@ no_refresh: Decorator = click.option(
     "--no-refresh", is_flag=True, help="Connect to nothing: use cached catalogues, cost is unknown."
 )
 
+prune: Decorator = click.option(
+    "--prune",
+    is_flag=True,
+    help="Delete the jobs that no file declares; their tables stay, but for `on_remove: clear`.",
+)
+
 lock_timeout: Decorator = click.option(
     "--lock-timeout",
     type=click.FloatRange(min=0),

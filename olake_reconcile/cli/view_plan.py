@@ -14,6 +14,7 @@ from olake_reconcile.model.names import Address
 from olake_reconcile.plan.actions import (
     Action,
     Create,
+    Forget,
     Impact,
     Keep,
     Move,
@@ -34,6 +35,7 @@ _LEGEND = {
     "+": "create",
     "~": "change in place",
     "-": "remove",
+    ".": "forget: stored no longer, its table is kept",
     "-/+": "clear, then rebuild",
     "!": "blocked",
 }
@@ -110,6 +112,8 @@ def _verb(action: Action) -> str:
             return "will be destroyed"
         case Remove():
             return "will be removed"
+        case Forget():
+            return "will be forgotten"
         case Move():
             return f"moved from {printable(_short(action.origin))}"
         case Keep():
@@ -137,6 +141,8 @@ def _settings(action: Action) -> Iterator[str]:
             yield from _listed("+", action.after)
         case Remove():
             yield from _listed("-", action.before)
+        case Forget():
+            yield from _listed(".", action.before)
         case Update() | Rebuild():
             yield from _changed(action.changes)
             if action.unchanged:
@@ -279,6 +285,8 @@ def _unmanaged(jobs: tuple[Unmanaged, ...]) -> Iterator[str]:
     yield "Unmanaged: no file declares these jobs any more; they go on syncing."
     for job in jobs:
         yield f"  {job.job} ({counted(job.streams, 'stream')})"
+    yield "To delete all of them: --prune. To let one go, its tables kept, commit:"
+    yield f"  {{kind: Removed, address: {jobs[0].job}, data: keep}}"
 
 
 def _json(value: Any) -> str:

@@ -137,6 +137,18 @@ class Remove(_Action):
         return "-"
 
 
+class Forget(_Action):
+    """No longer wanted, and what is stored of it is dropped; no table is touched."""
+
+    action: Literal["forget"] = "forget"
+    before: dict[str, Any]
+
+    @property
+    def symbol(self) -> str:
+        """What people see."""
+        return "."
+
+
 class Move(_Action):
     """What is stored under the name `origin` has the name of `address` from now on; nothing else changes.
 
@@ -164,7 +176,7 @@ class Keep(_Action):
         return " "
 
 
-Action = Annotated[Create | Update | Rebuild | Remove | Move | Keep, Field(discriminator="action")]
+Action = Annotated[Create | Update | Rebuild | Remove | Forget | Move | Keep, Field(discriminator="action")]
 
 
 def is_change(action: Action) -> bool:

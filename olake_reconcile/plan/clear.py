@@ -10,11 +10,12 @@ from olake_reconcile.model.project import Project
 from olake_reconcile.model.stored import Stored, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.table import TablePlace
 from olake_reconcile.plan.actions import Consent, Rebuild
+from olake_reconcile.plan.blocks import not_runnable
 from olake_reconcile.plan.consent import guard_clears
 from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan
-from olake_reconcile.plan.streams import impact, not_runnable
+from olake_reconcile.plan.streams import impact
 
 
 def clear_plan(

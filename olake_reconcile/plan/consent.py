@@ -88,7 +88,7 @@ def _guard(
     over: str,
     approved: frozenset[tuple[str, str, str]],
     *,
-    command: str = "olake-reconcile apply",
+    command: str = "",
 ) -> Action:
     consent = Consent.GUARDED if over else action.consent
     if consent is not Consent.GUARDED or not isinstance(action, Rebuild | Remove):
@@ -99,11 +99,13 @@ def _guard(
     names = (action.address.short, str(action.address))
     if named or any((name, allow, change) in approved for name in names):
         return action.model_copy(update={"consent": consent})
+    by_hand = bool(command)
+    command = command or f"olake-reconcile apply{' --prune' if options.prune else ''}"
     block = Block(
         code="needs-consent",
         message=over or _why_guarded(action),
         remedy=f"{command} {_flag(action)}",
-        approval="" if command.split()[1] == "clear" else _approval(action, allow, change),
+        approval="" if by_hand else _approval(action, allow, change),
     )
     return action.model_copy(update={"consent": consent, "blocked": (*action.blocked, block)})
 
@@ -127,7 +129,9 @@ def line_to_paste(actions: Sequence[Action]) -> str:
     if not blocks or any(block.code != "needs-consent" for block in blocks):
         return ""
     guarded = [a for a in actions if a.consent is Consent.GUARDED and isinstance(a, Rebuild | Remove)]
-    return " ".join(["olake-reconcile apply", *map(_flag, guarded)])
+    # What prunes has no document of its own; with `safety.prune` the flag says nothing new.
+    pruned = any(isinstance(a, Remove) and a.address.kind == "job" and a.place is None for a in actions)
+    return " ".join(["olake-reconcile apply", *(["--prune"] if pruned else []), *map(_flag, guarded)])
 
 
 def _why_guarded(action: Rebuild | Remove) -> str:

@@ -32,3 +32,9 @@ class Context:
     verdicts: Mapping[Address, Verdict] = field(default_factory=dict)
     # What got its name in this plan, with the name that it had; `stored` has the new one.
     moved: Mapping[Address, Address] = field(default_factory=dict)
+
+    @property
+    def prunes(self) -> bool:
+        """Whether jobs that no file declares leave. An empty workspace is more likely a mistake than a wish."""
+        wanted = self.options.prune or self.desired.project.safety.prune
+        return wanted and bool(self.desired.jobs)

@@ -18,6 +18,7 @@ from olake_reconcile.plan.actions import (
     Action,
     Consent,
     Create,
+    Forget,
     Keep,
     Move,
     Rebuild,
@@ -111,6 +112,8 @@ def _verbs(action: Action) -> list[str]:
             return ["delete", "create"]
         case Remove():
             return ["delete"]
+        case Forget():
+            return ["forget"]
         case Move() | Keep():
             return ["no-op"]
 
@@ -156,6 +159,7 @@ _NAMES = {
     ("update",): "update",
     ("delete", "create"): "rebuild",
     ("delete",): "remove",
+    ("forget",): "forget",
     ("no-op",): "keep",
 }
 

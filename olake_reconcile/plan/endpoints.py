@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from olake_reconcile.model.endpoint import Endpoint, show_endpoint
@@ -125,12 +125,10 @@ def reach(context: Context, kind: Kind, name: str) -> str:
     return "used by " + ", ".join(parts)
 
 
-def removed_endpoints(context: Context, kind: Kind) -> list[Remove]:
-    """Return the removal of each stored endpoint that no file declares and no stored job uses."""
+def removed_endpoints(context: Context, kind: Kind, unmanaged: Collection[str]) -> list[Remove]:
+    """Return the removal of each stored endpoint that no file declares and no unmanaged job uses."""
     declared = context.desired.sources if kind == "source" else context.desired.destinations
-    used = {
-        job.spec.get(kind) for name, job in context.stored.jobs.items() if name not in context.desired.jobs
-    }
+    used = {context.stored.jobs[name].spec.get(kind) for name in unmanaged}
     return [
         Remove(
             address=Address(kind, name),

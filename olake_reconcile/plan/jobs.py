@@ -6,12 +6,13 @@ from olake_reconcile.model.codec import read_job
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.job import Job, canonical_job, show_job
 from olake_reconcile.model.names import Address
-from olake_reconcile.model.stored import MODEL_VERSION, StoredJob, StreamPhase
-from olake_reconcile.plan.actions import Action, Create, Keep, Remove, SettingChange, Update
+from olake_reconcile.model.stored import MODEL_VERSION, StoredJob
+from olake_reconcile.plan.actions import Action, Create, Keep, SettingChange, Update
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.diff import complete, differing_settings, leaves
 from olake_reconcile.plan.effects import JOB_REASONS, Reason
-from olake_reconcile.plan.streams import rebuilds_every_stream, removed_stream, stream_action
+from olake_reconcile.plan.leaving import leaving_streams
+from olake_reconcile.plan.streams import rebuilds_every_stream, stream_action
 
 
 def job_actions(context: Context, job: Job) -> list[Action]:
@@ -22,17 +23,9 @@ def job_actions(context: Context, job: Job) -> list[Action]:
     found = (stream_action(context, job, stored, stream, reasons) for stream in job.streams.values())
     streams = [action for action in found if action is not None]
     if stored:
-        streams += _removals(context, job, stored)
+        streams += leaving_streams(context, stored, wanted_active=job.active)
     streams.sort(key=lambda a: a.address)
     return actions + streams
-
-
-def _removals(context: Context, job: Job, stored: StoredJob) -> list[Remove]:
-    return [
-        removed_stream(context, job, stored, stream)
-        for stream_id, stream in stored.streams.items()
-        if stream_id not in job.streams and stream.phase is not StreamPhase.REMOVED
-    ]
 
 
 def _job_action(context: Context, job: Job, stored: StoredJob | None) -> Create | Update | Keep:

@@ -9,11 +9,15 @@ from olake_reconcile.model.names import Address, select
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Consent given by address (globs allowed), and whether unchanged resources are listed too."""
+    """Consent given by address (globs allowed), and what is asked for once.
+
+    `show_all` lists unchanged resources too; `prune` deletes the jobs that no file declares.
+    """
 
     allow_rebuild: tuple[str, ...] = ()
     allow_delete: tuple[str, ...] = ()
     show_all: bool = False
+    prune: bool = False
 
     def allows_rebuild(self, address: Address) -> bool:
         """Whether `--allow-rebuild` names the address."""

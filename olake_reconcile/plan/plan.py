@@ -13,15 +13,27 @@ from pydantic import Field
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.endpoint import Endpoint, show_endpoint
+from olake_reconcile.model.job import show_job
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.observed import Observed
 from olake_reconcile.model.stored import Stored, StoredEndpoint
 from olake_reconcile.model.table import TablePlace
-from olake_reconcile.plan.actions import Action, Create, Move, Rebuild, Remove, Update, is_change, is_clear
+from olake_reconcile.plan.actions import (
+    Action,
+    Create,
+    Forget,
+    Move,
+    Rebuild,
+    Remove,
+    Update,
+    is_change,
+    is_clear,
+)
 from olake_reconcile.plan.consent import with_consent
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.endpoints import Kind, endpoint_action, removed_endpoints, verdict_of
 from olake_reconcile.plan.jobs import job_actions
+from olake_reconcile.plan.leaving import leaves, leaving_jobs
 from olake_reconcile.plan.moves import planned_moves
 from olake_reconcile.plan.options import Options
 
@@ -90,8 +102,10 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
     actions += [endpoint_action(context, "destination", d) for _, d in sorted(desired.destinations.items())]
     for _, job in sorted(desired.jobs.items()):
         actions += job_actions(context, job)
-    actions += removed_endpoints(context, "source")
-    actions += removed_endpoints(context, "destination")
+    actions += leaving_jobs(context)
+    kept = {name for name in stored.jobs if name not in desired.jobs and not leaves(context, name)}
+    actions += removed_endpoints(context, "source", kept)
+    actions += removed_endpoints(context, "destination", kept)
     if not options.show_all:
         actions = [a for a in actions if is_change(a)]
     return Plan(
@@ -102,7 +116,7 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
         unmanaged=tuple(
             Unmanaged(job=name, streams=len(job.streams))
             for name, job in sorted(stored.jobs.items())
-            if name not in desired.jobs
+            if name in kept
         ),
     )
 
@@ -110,12 +124,15 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
 def _uses(desired: Desired, stored: Stored, actions: Sequence[Action]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for name in {a.address.name for a in actions if a.address.kind in ("job", "stream") and is_change(a)}:
-        if job := desired.jobs.get(name):
-            source, destination = stored.sources.get(job.source), stored.destinations.get(job.destination)
-            found[name] = {
-                f"source.{job.source}": source.serial if source else 0,
-                f"destination.{job.destination}": destination.serial if destination else 0,
-            }
+        # A job that leaves uses what it was stored with.
+        used = show_job(desired.jobs[name]) if name in desired.jobs else stored.jobs[name].spec
+        source, destination = str(used.get("source")), str(used.get("destination"))
+        found[name] = {
+            f"source.{source}": stored.sources[source].serial if source in stored.sources else 0,
+            f"destination.{destination}": stored.destinations[destination].serial
+            if destination in stored.destinations
+            else 0,
+        }
     return dict(sorted(found.items()))
 
 
@@ -160,6 +177,8 @@ def summarise(actions: Sequence[Action]) -> Summary:
                 counts["rebuild"] += 1
             case Remove():
                 counts["destroy" if action.erase else "remove"] += 1
+            case Forget():
+                counts["forget"] += 1
             case Move():
                 counts["move"] += 1
             case _:

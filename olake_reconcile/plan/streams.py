@@ -21,10 +21,10 @@ from olake_reconcile.plan.actions import (
     Impact,
     Keep,
     Rebuild,
-    Remove,
     SettingChange,
     Update,
 )
+from olake_reconcile.plan.blocks import moved_onto, not_runnable, taken
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.diff import complete, differing_settings, leaves
 from olake_reconcile.plan.effects import JOB_EFFECTS, STREAM_EFFECTS, Effect, Reason, stream_reason
@@ -52,7 +52,7 @@ def stream_action(
             after=after,
             place=place,
             serial=stored_job.serial if stored_job else 0,
-            blocked=_taken(context, job.destination, place_of(stream), None),
+            blocked=taken(context, job.destination, place_of(stream), None),
             notes=_size_note(context, job, stream.id),
         )
     if same:
@@ -71,7 +71,7 @@ def stream_action(
             serial=stored_job.serial,
             place=place,
             notes=_in_place_notes(changes, stored),
-            blocked=_moved_onto(context, job.destination, stored, stream),
+            blocked=moved_onto(context, job.destination, stored, stream),
         )
     return _rebuild(context, job, stored_job, stored, stream, changes, reasons)
 
@@ -163,7 +163,7 @@ def _rebuild(
     left = Reason.DESTINATION_IDENTITY in reasons
     blocked: tuple[Block, ...] = ()
     if left or old != new:
-        blocked = _taken(context, job.destination, new, stored.uid)
+        blocked = taken(context, job.destination, new, stored.uid)
     destination = str(stored_job.spec.get("destination"))
     notes = [f"table {old} at the old destination is left as it is"] if left else []
     notes += _moved_notes(context, address, old, new)
@@ -208,75 +208,6 @@ def _rebuild_consent(stored: StoredStream, stream: Stream, reasons: tuple[Reason
     protected = stream.protect.rebuild or bool(stored.spec.get("protect", {}).get("rebuild"))
     moved = Reason.SOURCE_IDENTITY in reasons or Reason.DESTINATION_IDENTITY in reasons
     return Consent.GUARDED if protected or moved else Consent.DESTRUCTIVE
-
-
-def not_runnable(wanted_active: bool, stored_job: StoredJob) -> tuple[Block, ...]:
-    """Block a clear of a job that is held, or inactive and not to be activated by the same apply."""
-    if stored_job.hold is not None:
-        why = f" ({stored_job.hold.why})" if stored_job.hold.why else ""
-        return (
-            Block(
-                code="job-held",
-                message=f"{stored_job.name} is held by {stored_job.hold.who}{why}, and a held job clears nothing",
-                remedy=f"olake-reconcile resume {stored_job.name}",
-            ),
-        )
-    if not stored_job.active and not wanted_active:
-        return (
-            Block(
-                code="job-inactive",
-                message=f"{stored_job.name} is inactive, and an inactive job clears nothing",
-                remedy=f"Set `active: true` in job {stored_job.name}; the same apply may do both.",
-            ),
-        )
-    return ()
-
-
-def _taken(
-    context: Context, destination: str, place: TablePlace, stream_uid: str | None
-) -> tuple[Block, ...]:
-    """Block when a table that is not this stream's stands where a new one is to be built."""
-    status = context.observed.tables.get((destination, place))
-    if not isinstance(status, TableFacts):
-        return ()
-    owner = status.owner
-    if owner is not None and owner.project == context.desired.project.uid and owner.stream == stream_uid:
-        return ()
-    whose = f"it belongs to job {owner.job} of project {owner.project}" if owner else "it is not ours"
-    return (
-        Block(
-            code="table-exists",
-            message=f"table {place} exists in destination.{destination} and {whose}: it would be overwritten",
-            remedy="Choose another destination_table, or drop the table.",
-        ),
-    )
-
-
-def _moved_onto(
-    context: Context, destination: str, stored: StoredStream, stream: Stream
-) -> tuple[Block, ...]:
-    new = place_of(stream)
-    return _taken(context, destination, new, stored.uid) if new != stored.place else ()
-
-
-def removed_stream(context: Context, job: Job, stored_job: StoredJob, stored: StoredStream) -> Remove:
-    """Decide what happens to a stored stream that the files no longer have."""
-    erase = stored.spec.get("on_remove") == "clear" and stored.phase.has_data
-    protected = bool(stored.spec.get("protect", {}).get("delete"))
-    consent = Consent.GUARDED if protected else Consent.DESTRUCTIVE if erase else Consent.SAFE
-    notes = () if erase or not stored.phase.has_data else (f"table {stored.place} is kept",)
-    return Remove(
-        address=Address.of_stream(stored_job.name, stored.id),
-        before=stored.spec,
-        old=stored.place,
-        erase=erase,
-        reasons=(Reason.NOT_IN_CONFIG,),
-        notes=notes,
-        impact=impact(context.observed, str(stored_job.spec.get("destination")), stored),
-        consent=consent,
-        blocked=not_runnable(job.active, stored_job) if erase else (),
-        serial=stored_job.serial,
-    )
 
 
 def impact(observed: Observed, destination: str, stored: StoredStream) -> Impact:

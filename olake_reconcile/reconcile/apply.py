@@ -18,8 +18,9 @@ from olake_reconcile.plan.document import plan_document, plan_hash, read_plan
 from olake_reconcile.plan.moves import after_moves
 from olake_reconcile.plan.plan import Plan
 from olake_reconcile.reconcile.apply_endpoints import endpoint_records, remove_endpoints, store_endpoints
-from olake_reconcile.reconcile.apply_job import JobApply, never
+from olake_reconcile.reconcile.apply_job import never
 from olake_reconcile.reconcile.apply_moves import make_moves
+from olake_reconcile.reconcile.apply_removal import work_on
 from olake_reconcile.reconcile.ids import run_id
 from olake_reconcile.reconcile.journal import Journal, OnStep
 from olake_reconcile.reconcile.leases import HeldLease, held
@@ -170,7 +171,7 @@ def _apply(
         raise
     store_endpoints(services, journal, lock, endpoints)
     for name, actions in by_job(plan):
-        job = JobApply(
+        job = work_on(actions)(
             services, journal, lock, plan.project, name, actions, sync=options.sync, stop=options.stop
         )
         try:
@@ -247,7 +248,7 @@ def _recover(services: Services, lock: HeldLease, on_step: OnStep, record: Apply
         journal = Journal(services, record.id, lock, on_step, services.store.journal(record.id))
         for name, actions in by_job(plan):
             sync = bool(record.plan.get("sync", True))
-            job = JobApply(services, journal, lock, plan.project, name, actions, sync=sync)
+            job = work_on(actions)(services, journal, lock, plan.project, name, actions, sync=sync)
             if journal.passed_no_return([str(a.address) for a in actions]):
                 job.run_stopped() if own_lease else job.run()
                 rolled.append(name)

@@ -80,8 +80,15 @@ def store_endpoints(
 
 
 def remove_endpoints(services: Services, journal: Journal, lock: HeldLease, plan: Plan) -> None:
-    """Remove the endpoints that the plan removes, journaled."""
+    """Remove the endpoints that the plan removes, journaled; one that a failed job still uses waits for the next plan."""
+    used = {
+        f"{kind}.{job.spec.get(kind)}"
+        for job in services.store.read().jobs.values()
+        for kind in ("source", "destination")
+    }
     for action in plan.changes:
+        if str(action.address) in used:
+            continue
         if isinstance(action, Remove) and action.address.kind in ("source", "destination"):
             kind = "source" if action.address.kind == "source" else "destination"
             journal.do(

@@ -43,7 +43,9 @@ def make_plan(
     renamed, _ = planned_moves(desired, stored)
     observed = _observe(services, desired, renamed, catalogues)
     if not connect:
-        return _with_warnings(desired, build_plan(desired, stored, observed, options), observed.warnings)
+        return _with_warnings(
+            (desired, options), build_plan(desired, stored, observed, options), observed.warnings
+        )
     identities, warnings = _destination_identities(services, desired)
     observed = replace(
         observed,
@@ -55,13 +57,19 @@ def make_plan(
     tables, more = _tables(services, desired, renamed, affected_places(first, renamed, desired))
     observed = replace(observed, tables=tables)
     plan = build_plan(desired, stored, observed, options)
-    return _with_warnings(desired, plan, [*observed.warnings, *more])
+    return _with_warnings((desired, options), plan, [*observed.warnings, *more])
 
 
 def _with_warnings(
-    desired: Desired, plan: Plan, found: Sequence[Diagnostic]
+    context: tuple[Desired, Options], plan: Plan, found: Sequence[Diagnostic]
 ) -> tuple[Plan, list[Diagnostic]]:
-    return plan, [*found, *unused_approvals(desired.approvals, plan.actions)]
+    desired, options = context
+    warnings = [*found, *unused_approvals(desired.approvals, plan.actions)]
+    if (options.prune or desired.project.safety.prune) and plan.unmanaged and not desired.jobs:
+        text = "the files declare no job at all: nothing is pruned, lest an empty folder deletes everything"
+        hint = "let jobs go one by one with kind: Removed"
+        warnings.append(Diagnostic(Severity.WARNING, "empty-workspace", text, hint=hint))
+    return plan, warnings
 
 
 def _without_expired_holds(stored: Stored, now: datetime) -> Stored:

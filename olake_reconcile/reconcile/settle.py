@@ -12,7 +12,7 @@ from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.stored import MODEL_VERSION, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.stream import canonical_stream
 from olake_reconcile.model.table import TablePlace
-from olake_reconcile.plan.actions import Action, Create, Keep, Move, Rebuild, Remove, Update
+from olake_reconcile.plan.actions import Action, Create, Forget, Keep, Move, Rebuild, Remove, Update
 
 
 def settled_job(
@@ -76,6 +76,8 @@ def _settle_stream(streams: dict[StreamId, StoredStream], action: Action, new_ui
                 del streams[stream_id]
             else:
                 streams[stream_id] = before.model_copy(update={"phase": StreamPhase.REMOVED})
+        case Forget():
+            del streams[stream_id]
         case Move() | Keep():
             pass
 

@@ -64,7 +64,6 @@ JOB = _table(
 )
 PROJECT = _table(
     NotYet("runtime", ("embedded",), "use embedded"),
-    NotYet("safety.prune", (False,), "jobs that are in no file are left alone and listed"),
     NotYet("safety.auto_rebuild", (False,), "rebuilds need an apply by hand"),
 )
 SOURCE = _table(NotYet("identity", (), "leave it out"))
@@ -78,7 +77,7 @@ NEW_COLUMNS = {
 STATE = "a state on another database is not supported yet: use sqlite:///.olake/state.db"
 
 # Kinds whose documents are read and checked, and then refused.
-KINDS = frozenset({"Import", "Removed"})
+KINDS = frozenset({"Import"})
 
 # OLake's config fields and values that the embedded engine does not know yet.
 CONFIG_KEYS: dict[str, frozenset[str]] = {

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from olake_reconcile.errors import Interrupted, Locked, ReconcileError, StalePlan, UsageError
+from olake_reconcile.errors import Blocked, Interrupted, Locked, ReconcileError, StalePlan, UsageError
 from olake_reconcile.model.event import PolicyCount
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep, StepKind, StepStatus
 from olake_reconcile.model.names import Address, StreamId, parse_address
@@ -413,6 +413,18 @@ def test_a_hold_on_an_unknown_job_is_refused(store: StateStore) -> None:
         store.set_hold("nightly", Hold(who="ann", since=NOW))
 
 
+def test_an_endpoint_that_a_stored_job_uses_is_not_removed(store: StateStore) -> None:
+    lease = lease_of(store)
+    store.save_endpoint("source", endpoint("shop"), lease)
+    store.save_job(job("daily", source="shop"), lease)
+    with pytest.raises(Blocked, match=r"source\.shop is used by daily"):
+        store.remove_endpoint("source", "shop", lease)
+    assert "shop" in store.read().sources
+    store.remove_job("daily", lease)
+    store.remove_endpoint("source", "shop", lease)
+    assert not store.read().sources
+
+
 # Renames
 
 RENAMES = [
@@ -567,6 +579,7 @@ def fenced_writes(store: StateStore, lease: Lease) -> dict[str, Callable[[], obj
     return {
         "renew": lambda: store.renew(lease, NOW),
         "save_endpoint": lambda: store.save_endpoint("source", endpoint(), lease),
+        "record_identity": lambda: store.record_identity("destination", "lake", "i", lease),
         "remove_endpoint": lambda: store.remove_endpoint("destination", "lake", lease),
         "save_job": lambda: store.save_job(job("daily", 1), lease),
         "remove_job": lambda: store.remove_job("daily", lease),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from olake_reconcile.cli.asking import confirm
-from olake_reconcile.cli.options import consent, lock_timeout, no_refresh
+from olake_reconcile.cli.options import consent, lock_timeout, no_refresh, prune
 from olake_reconcile.cli.plan_file import load_plan
 from olake_reconcile.cli.planning import planned
 from olake_reconcile.cli.session import Session
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--no-sync", is_flag=True, help="Leave rebuilt jobs to their schedule.")
 @no_refresh
 @consent
+@prune
 @lock_timeout
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.pass_obj
@@ -47,6 +48,7 @@ def apply(
     no_refresh: bool,
     allow_rebuild: tuple[str, ...],
     allow_delete: tuple[str, ...],
+    prune: bool,
     lock_timeout: float,
 ) -> int:
     """Show the plan, ask, and do it; with FILE, do what that saved plan says, without asking.
@@ -64,17 +66,17 @@ def apply(
 
     how = ApplyOptions(sync=not no_sync, lock_timeout=lock_timeout)
     if file is not None:
-        if allow_rebuild or allow_delete:
+        if allow_rebuild or allow_delete or prune:
             raise UsageError(
                 "a saved plan holds the consent that it was made with",
-                remedy="Give --allow-rebuild and --allow-delete to `plan --out`.",
+                remedy="Give --allow-rebuild, --allow-delete and --prune to `plan --out`.",
             )
         saved, left_out = _narrowed(load_plan(file, session.project.uid), skip_blocked)
         click.echo(render_plan(saved))
         code = _perform(session, saved, lambda: saved, replace(how, resume=plan_hash(saved)))
         return _told(left_out, code)
     finish_applies(session.services)
-    options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete)
+    options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete, prune=prune)
     whole, warnings = planned(session, options, connect=not no_refresh)
     session.warn(warnings)
     click.echo(render_plan(whole))

@@ -12,16 +12,22 @@ from olake_reconcile.cli.output import print_json, print_table
 from olake_reconcile.cli.session import Session
 from olake_reconcile.errors import UsageError
 from olake_reconcile.model.run import Run, RunStatus
-from olake_reconcile.model.stored import StoredJob, StreamPhase
+from olake_reconcile.model.stored import Stored, StoredJob, StreamPhase
 
 
 @click.command()
+@click.option(
+    "--sources", "endpoints", is_flag=True, help="List sources and destinations instead: active or inactive."
+)
 @as_json
 @click.pass_obj
-def status(session: Session, as_json: bool) -> None:
+def status(session: Session, endpoints: bool, as_json: bool) -> None:
     """List the jobs: active, inactive, failing, unmanaged; last and next run."""
     services = session.services
     stored = services.store.read()
+    if endpoints:
+        _show_endpoints(stored, as_json=as_json)
+        return
     desired = session.workspace.desired
     rows = []
     for name, job in sorted(stored.jobs.items()):
@@ -50,6 +56,28 @@ def status(session: Session, as_json: bool) -> None:
             for job, last, state in rows
         ],
     )
+
+
+def _show_endpoints(stored: Stored, *, as_json: bool) -> None:
+    """An endpoint that no job uses is inactive: it is kept, and nothing connects to it."""
+    found = []
+    for kind, endpoints in (("source", stored.sources), ("destination", stored.destinations)):
+        for name, endpoint in sorted(endpoints.items()):
+            users = sorted(n for n, job in stored.jobs.items() if job.spec.get(kind) == name)
+            state = "active" if users else "inactive"
+            found.append(
+                {
+                    "address": f"{kind}.{name}",
+                    "type": str(endpoint.spec.get("type")),
+                    "state": state,
+                    "jobs": users,
+                }
+            )
+    if as_json:
+        print_json({"endpoints": found})
+        return
+    rows = [[str(e["address"]), str(e["type"]), str(e["state"]), str(len(e["jobs"]))] for e in found]
+    print_table(["ADDRESS", "TYPE", "STATE", "JOBS"], rows)
 
 
 def _state(job: StoredJob, last: Run | None, now: datetime, *, unmanaged: bool) -> str:

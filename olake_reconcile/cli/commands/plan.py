@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from olake_reconcile.cli.options import as_json, consent, no_refresh
+from olake_reconcile.cli.options import as_json, consent, no_refresh, prune
 from olake_reconcile.cli.output import print_json
 from olake_reconcile.cli.plan_file import load_document, save_plan
 from olake_reconcile.cli.planning import planned
@@ -19,6 +19,7 @@ from olake_reconcile.plan.options import Options
 @as_json
 @no_refresh
 @consent
+@prune
 @click.option("--all", "show_all", is_flag=True, help="List unchanged resources as well.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes, 3 when one is blocked."
@@ -36,6 +37,7 @@ def plan(
     no_refresh: bool,
     allow_rebuild: tuple[str, ...],
     allow_delete: tuple[str, ...],
+    prune: bool,
     show_all: bool,
     detailed_exitcode: bool,
     file: Path | None,
@@ -51,7 +53,7 @@ def plan(
     from olake_reconcile.cli.view_plan import render_plan
     from olake_reconcile.plan.document import plan_document
 
-    options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete, show_all=show_all)
+    options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete, show_all=show_all, prune=prune)
     made, warnings = planned(session, options, connect=not no_refresh)
     session.warn(warnings)
     diagnostics = [*session.workspace.diagnostics, *warnings]

@@ -1,0 +1,63 @@
+"""What forbids an action, whoever consents: holds, pauses, tables that are not ours."""
+
+from __future__ import annotations
+
+from olake_reconcile.model.codec import place_of
+from olake_reconcile.model.stored import StoredJob, StoredStream
+from olake_reconcile.model.stream import Stream
+from olake_reconcile.model.table import TableFacts, TablePlace
+from olake_reconcile.plan.actions import Block
+from olake_reconcile.plan.context import Context
+
+
+def held(stored_job: StoredJob, consequence: str) -> tuple[Block, ...]:
+    """Block what a held job may not do: `consequence` says what that means here."""
+    if stored_job.hold is None:
+        return ()
+    why = f" ({stored_job.hold.why})" if stored_job.hold.why else ""
+    return (
+        Block(
+            code="job-held",
+            message=f"{stored_job.name} is held by {stored_job.hold.who}{why}, and a held job {consequence}",
+            remedy=f"olake-reconcile resume {stored_job.name}",
+        ),
+    )
+
+
+def not_runnable(wanted_active: bool, stored_job: StoredJob) -> tuple[Block, ...]:
+    """Block a clear of a job that is held, or inactive and not to be activated by the same apply."""
+    if stored_job.hold is not None:
+        return held(stored_job, "clears nothing")
+    if not stored_job.active and not wanted_active:
+        return (
+            Block(
+                code="job-inactive",
+                message=f"{stored_job.name} is inactive, and an inactive job clears nothing",
+                remedy=f"Set `active: true` in job {stored_job.name}; the same apply may do both.",
+            ),
+        )
+    return ()
+
+
+def taken(context: Context, destination: str, place: TablePlace, stream_uid: str | None) -> tuple[Block, ...]:
+    """Block when a table that is not this stream's stands where a new one is to be built."""
+    status = context.observed.tables.get((destination, place))
+    if not isinstance(status, TableFacts):
+        return ()
+    owner = status.owner
+    if owner is not None and owner.project == context.desired.project.uid and owner.stream == stream_uid:
+        return ()
+    whose = f"it belongs to job {owner.job} of project {owner.project}" if owner else "it is not ours"
+    return (
+        Block(
+            code="table-exists",
+            message=f"table {place} exists in destination.{destination} and {whose}: it would be overwritten",
+            remedy="Choose another destination_table, or drop the table.",
+        ),
+    )
+
+
+def moved_onto(context: Context, destination: str, stored: StoredStream, stream: Stream) -> tuple[Block, ...]:
+    """Block when a stream that never synced is to be built where another table stands."""
+    new = place_of(stream)
+    return taken(context, destination, new, stored.uid) if new != stored.place else ()
