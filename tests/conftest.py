@@ -48,6 +48,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("soak")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a `-m` of one's own, what takes minutes stays out."""
+    if config.getoption("markexpr", ""):
+        return
+    long = [item for item in items if item.get_closest_marker("soak")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
 def _is_soak(config: pytest.Config) -> bool:
     return str(config.getoption("markexpr", "")) == "soak"
 

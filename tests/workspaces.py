@@ -81,6 +81,7 @@ class Lab:
     """A workspace at `root`, its scripted world beside it, and the environment that commands see."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.root = folder / "workspace"
         self.world_folder = folder / "world"
         self.root.mkdir(exist_ok=True)

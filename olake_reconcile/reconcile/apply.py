@@ -15,10 +15,11 @@ from olake_reconcile.model.stored import Stored, StoredEndpoint
 from olake_reconcile.plan.actions import Action, Move
 from olake_reconcile.plan.consent import line_to_paste
 from olake_reconcile.plan.document import plan_document, plan_hash, read_plan
+from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.moves import after_moves
 from olake_reconcile.plan.plan import Plan
 from olake_reconcile.reconcile.apply_endpoints import endpoint_records, remove_endpoints, store_endpoints
-from olake_reconcile.reconcile.apply_job import never
+from olake_reconcile.reconcile.apply_job import JobApply, never
 from olake_reconcile.reconcile.apply_moves import make_moves
 from olake_reconcile.reconcile.apply_removal import work_on
 from olake_reconcile.reconcile.ids import run_id
@@ -29,6 +30,8 @@ from olake_reconcile.state.base import APPLY_LOCK
 
 # Who holds an apply's lock: the project's for `apply`, the job's own for a clear by hand.
 PROJECT_SCOPE, JOB_SCOPE = "project", "job"
+
+_IDENTITY = {"source": Reason.SOURCE_IDENTITY, "destination": Reason.DESTINATION_IDENTITY}
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,12 @@ class ApplyOptions:
 
 @dataclass
 class ApplyResult:
-    """How an apply ended: `failed` maps jobs to why; the others are applied."""
+    """How an apply ended: `failed` maps jobs to why, `unfinished` are those of them with no way back."""
 
     apply_id: str
     applied: list[str] = field(default_factory=list)
     failed: dict[str, ReconcileError] = field(default_factory=dict)
+    unfinished: set[str] = field(default_factory=set)
     warnings: list[Diagnostic] = field(default_factory=list)
 
 
@@ -64,7 +68,8 @@ def apply_plan(
     services.store.create()
     with held(services, APPLY_LOCK, "apply", wait=options.lock_timeout) as lock:
         resumed = _same_plan(services, options.resume)
-        recover(services, lock, on_step, leave=resumed)
+        for error in recover(services, lock, on_step, leave=resumed).values():
+            raise error  # a plan of what is half cleared would be of no state that anybody wants
         plan = make()
         refuse_blocked(plan)
         if resumed is None:
@@ -175,14 +180,16 @@ def _apply(
             services, journal, lock, plan.project, name, actions, sync=options.sync, stop=options.stop
         )
         try:
-            if resumed and not journal.touched([str(a.address) for a in actions]):
+            if resumed and not _is_past_return(services, journal, plan, job):
                 _refuse_stale(actions, services.store.read(name))
             job.run()
         except Interrupted:
             raise  # the apply stays open: the next command finishes it
         except ReconcileError as error:
             result.failed[name] = error
-            if not journal.passed_no_return([str(a.address) for a in actions]):
+            if _is_past_return(services, journal, plan, job):
+                result.unfinished.add(name)
+            else:
                 job.abandon()
         else:
             result.applied.append(name)
@@ -195,9 +202,8 @@ def _finish(services: Services, lock: HeldLease, journal: Journal, plan: Plan, r
     if not result.failed:
         services.store.end_apply(result.apply_id, ApplyStatus.COMPLETED, services.clock.now(), "", lock.lease)
         return
-    failed = [str(a.address) for name, actions in by_job(plan) if name in result.failed for a in actions]
     # A job past its first destructive step must be rolled forward: the apply stays open for that.
-    if not journal.passed_no_return(failed):
+    if not result.unfinished:
         status = ApplyStatus.PARTLY if result.applied else ApplyStatus.FAILED
         names = ", ".join(sorted(result.failed))
         services.store.end_apply(
@@ -221,42 +227,70 @@ def by_job(plan: Plan) -> list[tuple[str, list[Action]]]:
 
 def recover(
     services: Services, lock: HeldLease, on_step: OnStep, leave: ApplyRecord | None = None
-) -> list[str]:
-    """Finish or abandon the applies that were killed; return the jobs that were rolled forward.
+) -> dict[str, ReconcileError]:
+    """Finish or abandon the applies that were killed; return the jobs that could not be finished, with why.
 
     A job past its first destructive step is rolled forward exactly as consented; others are left as they were.
     A clear by hand that is going on under its job's lease is left alone, and so is `leave`.
     """
-    rolled: list[str] = []
+    failed: dict[str, ReconcileError] = {}
     for record in services.store.applies(ApplyStatus.RUNNING):
         if leave is None or record.id != leave.id:
-            rolled += _recover(services, lock, on_step, record)
-    return rolled
+            failed |= _recover(services, lock, on_step, record)
+    return failed
 
 
-def _recover(services: Services, lock: HeldLease, on_step: OnStep, record: ApplyRecord) -> list[str]:
+def _recover(
+    services: Services, lock: HeldLease, on_step: OnStep, record: ApplyRecord
+) -> dict[str, ReconcileError]:
     plan = read_plan(record.plan)
     own_lease = record.plan.get("scope") == JOB_SCOPE
-    rolled = []
+    failed: dict[str, ReconcileError] = {}
+    rolled = False
     with ExitStack() as stack:
         try:
             for name, _ in by_job(plan) if own_lease else ():
                 stack.enter_context(held(services, f"job:{name}", "finish a clear"))
         except Locked:
-            return []  # the clear is still going on
-        # Read under the lease: a clear that was going on a moment ago has its last word in here.
+            return {}  # the clear is still going on
+        if own_lease and not any(r.id == record.id for r in services.store.applies(ApplyStatus.RUNNING)):
+            return {}  # it was going on a moment ago, and has ended by itself
         journal = Journal(services, record.id, lock, on_step, services.store.journal(record.id))
         for name, actions in by_job(plan):
             sync = bool(record.plan.get("sync", True))
             job = work_on(actions)(services, journal, lock, plan.project, name, actions, sync=sync)
-            if journal.passed_no_return([str(a.address) for a in actions]):
-                job.run_stopped() if own_lease else job.run()
-                rolled.append(name)
-            else:
+            if not _is_past_return(services, journal, plan, job):
                 job.abandon()
-        status = ApplyStatus.PARTLY if rolled else ApplyStatus.ABANDONED
-        services.store.end_apply(record.id, status, services.clock.now(), "killed", lock.lease)
-    return rolled
+                continue
+            try:
+                job.run_stopped() if own_lease else job.run()
+            except ReconcileError as error:
+                failed[name] = error  # jobs are independent: the others do not wait for its remedy
+            else:
+                rolled = True
+        if not failed:
+            status = ApplyStatus.PARTLY if rolled else ApplyStatus.ABANDONED
+            services.store.end_apply(record.id, status, services.clock.now(), "killed", lock.lease)
+    return failed
+
+
+def _is_past_return(services: Services, journal: Journal, plan: Plan, job: JobApply) -> bool:
+    """Whether a job must be finished: something is cleared, its settings are stored, or its endpoint is another server.
+
+    The latter would be forgotten otherwise: the new server is what is stored, and no later plan sees a difference.
+    """
+    if journal.passed_no_return([str(a.address) for a in job.actions]) or job.is_stored():
+        return True
+    stored = services.store.read(job.name)
+    settings = stored.jobs[job.name].spec if job.name in stored.jobs else {}
+    reasons = {reason for action in job.actions for reason in action.reasons}
+    return any(
+        action.address.name == settings.get(action.address.kind)
+        and _IDENTITY[action.address.kind] in reasons
+        and _serial(stored, action.address) == action.serial + 1
+        for action in plan.changes
+        if action.address.kind in _IDENTITY
+    )
 
 
 def unfinished(services: Services) -> bool:

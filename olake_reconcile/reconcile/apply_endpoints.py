@@ -71,12 +71,24 @@ def store_endpoints(
 ) -> None:
     """Store the records, journaled."""
     for address, record in records:
-        kind = "source" if address.kind == "source" else "destination"
+        begun = journal.detail(StepKind.ENDPOINT_STORED, str(address)) is not None
         journal.do(
             StepKind.ENDPOINT_STORED,
             str(address),
-            lambda kind=kind, record=record: services.store.save_endpoint(kind, record, lock.lease),  # type: ignore[misc]
+            lambda address=address, record=record, begun=begun: _save(  # type: ignore[misc]
+                services, lock, address, record, begun=begun
+            ),
         )
+
+
+def _save(
+    services: Services, lock: HeldLease, address: Address, record: StoredEndpoint, *, begun: bool
+) -> None:
+    stored = services.store.read("")  # of the jobs none
+    found = (stored.sources if address.kind == "source" else stored.destinations).get(record.name)
+    if begun and found is not None and found.serial == record.serial + 1:
+        return  # saved before a crash kept the journal from saying so
+    services.store.save_endpoint("source" if address.kind == "source" else "destination", record, lock.lease)
 
 
 def remove_endpoints(services: Services, journal: Journal, lock: HeldLease, plan: Plan) -> None:

@@ -6,10 +6,11 @@ is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from olake_reconcile.engine.base import ClearTicket, OpenDestination
 from olake_reconcile.errors import Interrupted, Locked, ReconcileError
@@ -24,13 +25,19 @@ from olake_reconcile.reconcile.due import reschedule
 from olake_reconcile.reconcile.endpoints import open_destination
 from olake_reconcile.reconcile.ids import uid
 from olake_reconcile.reconcile.journal import Journal
-from olake_reconcile.reconcile.leases import HeldLease, held
+from olake_reconcile.reconcile.leases import SYNC, HeldLease, held
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.reconcile.settle import settled_job
 from olake_reconcile.state.base import LEASE_SECONDS
 
 # How long a running sync gets to stop: a minute at most (design §7), and the expiry of a lost one's lease.
 CANCEL_SECONDS = 60 + LEASE_SECONDS
+_CANCEL_AGAIN_SECONDS = 1
+
+# Why a job whose schedule is stopped owes no run.
+_STOPPED = "clearing the destination"
+# Why a rebuilt job is due.
+_BY_APPLY = "apply"
 
 
 def never() -> bool:
@@ -43,7 +50,8 @@ class JobApply:
     """What a plan says of one job, and what is needed to do it.
 
     `fence` is the lease under which the job's records are written. `stop` is asked between two streams: a clear
-    that has begun is finished, the rest stays journaled. With `sync` a rebuilt job is made due at once.
+    that has begun is finished, the rest stays journaled. With `sync` a rebuilt job is made due at once. `wait` is
+    how many seconds a clear of the job that is going on gets to end.
     """
 
     services: Services
@@ -55,6 +63,7 @@ class JobApply:
     sync: bool = True
     trigger: Trigger = Trigger.APPLY
     stop: Callable[[], bool] = never
+    wait: float = 0
 
     @property
     def _subject(self) -> str:
@@ -73,11 +82,12 @@ class JobApply:
     def run(self) -> None:
         """Do everything. Raises what the steps raise; what was done stays done."""
         if not self.clears:
-            self._store()
-            if _reschedules(self.actions):
-                self._restore_schedule()
-            if self._makes_due:  # built anew elsewhere, the old table stays
-                self.journal.do(StepKind.MADE_DUE, self._subject, self._make_due)
+            with self._not_clearing():
+                self._store()
+                if _reschedules(self.actions):
+                    self._restore_schedule()
+                if self._makes_due:  # built anew elsewhere, the old table stays
+                    self.journal.do(StepKind.MADE_DUE, self._subject, self._make_due)
             return
         if self._is_finished():
             return  # killed after the last step: a sync that runs by now has nothing to do with it
@@ -106,28 +116,19 @@ class JobApply:
         return self.journal.is_done(last, self._subject)
 
     def abandon(self) -> None:
-        """Undo what was done before the point of no return: a stopped schedule, a clear that cleared nothing.
-
-        Settings that were stored without a clear stay so; their schedule is set, or the job would never run.
-        """
+        """Undo what was done before the point of no return: a stopped schedule, a clear that cleared nothing."""
         run = self.services.store.run(self.clear_run)
         if run is not None and not run.status.is_final:
             error = "stopped before anything was cleared"
             self.services.store.end_run(run.id, RunStatus.FAILED, self.services.clock.now(), error)
-        if self._is_stored():
-            if _reschedules(self.actions):
-                reschedule(self.services, self.name)
-            if self._makes_due:
-                self._make_due()
-            return
         before = self.journal.detail(StepKind.SCHEDULE_STOPPED, self._subject)
-        if before is not None and (stored := self._stored()) is not None and stored.active:
-            due = before.get("due")
-            self.services.store.set_due(
-                self.name, datetime.fromisoformat(due) if due else None, str(before.get("reason", ""))
-            )
+        stored = self._stored()
+        # An apply that stays open for another job is abandoned again: a due time that was set since stays.
+        if before is not None and stored is not None and stored.due_reason == _STOPPED:
+            due, reason = _owed(before)
+            self.services.store.set_due(self.name, due, reason)
 
-    def _is_stored(self) -> bool:
+    def is_stored(self) -> bool:
         """Whether the settings were stored, though the journal may not have had the time to say so."""
         step = self.journal.detail(StepKind.SETTINGS_STORED, self._subject)
         stored = self._stored()
@@ -144,41 +145,86 @@ class JobApply:
         self.journal.do(
             StepKind.SCHEDULE_STOPPED,
             self._subject,
-            lambda: self.services.store.set_due(self.name, None, "clearing the destination"),
+            lambda: self.services.store.set_due(self.name, None, _STOPPED),
             {"due": due.isoformat() if due else None, "reason": stored.due_reason if stored else ""},
         )
 
     def _restore_schedule(self) -> None:
-        self.journal.do(
-            StepKind.SCHEDULE_RESTORED, self._subject, lambda: reschedule(self.services, self.name)
-        )
+        self.journal.do(StepKind.SCHEDULE_RESTORED, self._subject, self._reschedule)
+
+    def _reschedule(self) -> None:
+        """Set the next run by the schedule; a run that was owed already stays owed."""
+        stopped = self.journal.detail(StepKind.SCHEDULE_STOPPED, self._subject)
+        stored = self._stored()
+        if stored is None:
+            return
+        due, reason = _owed(stopped) if stopped is not None else (stored.due, stored.due_reason)
+        reschedule(self.services, self.name)
+        if stored.active and due is not None and (reason == _BY_APPLY or due <= self.services.clock.now()):
+            self.services.store.set_due(self.name, due, reason, sooner=True)
 
     def _make_due(self) -> None:
         stored = self._stored()
         if stored is not None and stored.active:
-            self.services.store.set_due(self.name, self.services.clock.now(), "apply")
+            self.services.store.set_due(self.name, self.services.clock.now(), _BY_APPLY)
 
     # The running sync
+
+    @property
+    def _lease(self) -> str:
+        return f"job:{self.name}"
+
+    @contextmanager
+    def _not_clearing(self) -> Iterator[None]:
+        """Keep clears away while settings are stored; a sync that holds the job's lease goes on with its own.
+
+        Raises `Locked` when the job is being cleared: what the clear stores would undo what is stored meanwhile.
+        """
+        with ExitStack() as stack:
+            if self._stored() is not None:
+                try:
+                    stack.enter_context(held(self.services, self._lease, "apply"))
+                except Locked:
+                    if not self._is_syncing():
+                        stack.enter_context(held(self.services, self._lease, "apply", wait=self.wait))
+            yield
 
     @contextmanager
     def _stopped(self) -> Iterator[None]:
         """Hold the job's lease; a sync that holds it is cancelled, and waited for until it has really stopped."""
-        lease = f"job:{self.name}"
         with ExitStack() as stack:
             try:
-                stack.enter_context(held(self.services, lease, "apply"))
+                stack.enter_context(held(self.services, self._lease, "apply"))
             except Locked:
-                running = self._running_syncs()
-                if not running:
-                    raise
-                self.journal.do(
-                    StepKind.RUN_CANCELLED,
-                    self._subject,
-                    lambda: self._cancel(running),
-                    {"runs": [r.id for r in running]},
-                )
-                stack.enter_context(held(self.services, lease, "apply", wait=CANCEL_SECONDS))
+                if self._is_syncing():
+                    self._cancel_until_held(stack)
+                else:
+                    stack.enter_context(held(self.services, self._lease, "apply", wait=self.wait))
             yield
+
+    def _is_syncing(self) -> bool:
+        leases = self.services.store.leases()
+        return any(lease.name == self._lease and lease.purpose == SYNC for lease in leases)
+
+    def _cancel_until_held(self, stack: ExitStack) -> None:
+        """Cancel again and again: a sync that has just begun has no run yet, and a killed apply may have met another."""
+        running = self._running_syncs()
+        self.journal.do(
+            StepKind.RUN_CANCELLED,
+            self._subject,
+            lambda: self._cancel(running),
+            {"runs": [r.id for r in running]},
+        )
+        deadline = self.services.clock.monotonic() + CANCEL_SECONDS
+        while True:
+            self._cancel(self._running_syncs())
+            try:
+                stack.enter_context(held(self.services, self._lease, "apply", wait=_CANCEL_AGAIN_SECONDS))
+            except Locked:
+                if self.services.clock.monotonic() >= deadline:
+                    raise
+            else:
+                return
 
     def _running_syncs(self) -> list[Run]:
         runs = self.services.store.runs(self.name)
@@ -292,3 +338,9 @@ def _reschedules(actions: Sequence[Action]) -> bool:
             case _:
                 pass
     return False
+
+
+def _owed(stopped: Mapping[str, Any]) -> tuple[datetime | None, str]:
+    """Return when and why the job was due before its schedule was stopped."""
+    due = stopped.get("due")
+    return datetime.fromisoformat(due) if due else None, str(stopped.get("reason", ""))

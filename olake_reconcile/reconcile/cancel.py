@@ -6,6 +6,7 @@ import threading
 
 from olake_reconcile.errors import Blocked, ReconcileError
 from olake_reconcile.model.run import Run, RunStatus, RunType
+from olake_reconcile.reconcile.leases import is_alive
 from olake_reconcile.reconcile.services import Services
 
 # 10 s normally, a minute at most; then the caller is told instead of kept waiting.
@@ -39,7 +40,7 @@ def _wait(services: Services, run: Run) -> Run:
         now = services.store.run(run.id)
         if now is None or now.status.is_final:
             return now or run
-        if not _is_alive(services, run):
+        if not is_alive(services, f"job:{run.job}"):
             lost = "lost: its process died"
             return services.store.end_run(run.id, RunStatus.FAILED, services.clock.now(), lost)
         if services.clock.monotonic() > deadline:
@@ -48,10 +49,3 @@ def _wait(services: Services, run: Run) -> Run:
                 remedy="It stops at its next safe point; look again with `olake-reconcile status`.",
             )
         services.clock.wait(_POLL_SECONDS, threading.Event())
-
-
-def _is_alive(services: Services, run: Run) -> bool:
-    """A running run holds its job's lease; a process that died cannot renew it."""
-    leases = {lease.name: lease for lease in services.store.leases()}
-    lease = leases.get(f"job:{run.job}")
-    return lease is not None and lease.expires > services.clock.now()

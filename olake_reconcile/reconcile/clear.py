@@ -19,8 +19,8 @@ from olake_reconcile.reconcile.apply import JOB_SCOPE, new_record, refuse_blocke
 from olake_reconcile.reconcile.apply_job import JobApply
 from olake_reconcile.reconcile.endpoints import open_destination
 from olake_reconcile.reconcile.journal import Journal, OnStep
-from olake_reconcile.reconcile.leases import held
-from olake_reconcile.reconcile.runs import finish_applies, runnable_job
+from olake_reconcile.reconcile.leases import held, is_alive
+from olake_reconcile.reconcile.runs import finish_applies, refuse_half_cleared, runnable_job
 from olake_reconcile.reconcile.services import Services
 
 
@@ -57,9 +57,10 @@ def clear_job(
     two streams it raises `Interrupted`, and the rest stays journaled.
     """
     services.store.create()
-    finish_applies(services)
+    finish_applies(services, job)
     _refuse_running(services, job, lock_timeout)
     with held(services, f"job:{job}", "clear", wait=lock_timeout) as lease:
+        refuse_half_cleared(services, job)
         plan = make()
         refuse_blocked(plan)
         record = new_record(services, plan, sync=False, scope=JOB_SCOPE)
@@ -95,9 +96,7 @@ def _refuse_running(services: Services, job: str, lock_timeout: float) -> None:
     """A clear by hand never cancels a sync: whoever wants that says so."""
     running = [r for r in services.store.runs(job) if r.status is RunStatus.RUNNING]
     for run in running:
-        lease = next((x for x in services.store.leases() if x.name == f"job:{job}"), None)
-        alive = lease is not None and lease.expires > services.clock.now()
-        if run.type is RunType.SYNC and alive and not lock_timeout:
+        if run.type is RunType.SYNC and not lock_timeout and is_alive(services, f"job:{job}"):
             raise Locked(
                 f"{job} is syncing (run {run.id}, {run.holder}, since {run.started:%Y-%m-%d %H:%M} UTC)",
                 why="A clear waits for nobody unless told to, and cancels nothing by itself.",

@@ -10,6 +10,10 @@ from datetime import timedelta
 from olake_reconcile.errors import Locked, ReconcileError
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.state.base import HEARTBEAT_SECONDS, LEASE_SECONDS, Lease
+from olake_reconcile.state.holder import is_dead
+
+# What a lease of a job is held for by a sync; everything else that holds one changes the job.
+SYNC = "sync"
 
 _RETRY_SECONDS = 0.2
 
@@ -35,6 +39,12 @@ def held(services: Services, name: str, purpose: str, wait: float = 0) -> Iterat
         done.set()
         heart.join()
         services.store.release(holding.lease)
+
+
+def is_alive(services: Services, name: str) -> bool:
+    """Whether a process that may be running holds the lease."""
+    lease = next((x for x in services.store.leases() if x.name == name), None)
+    return lease is not None and lease.expires > services.clock.now() and not is_dead(lease.holder)
 
 
 def _acquire(services: Services, name: str, purpose: str, wait: float) -> Lease:

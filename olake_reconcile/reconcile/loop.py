@@ -34,11 +34,15 @@ def reconcile_once(
     services: Services, project: str, on_event: OnEvent, on_run: OnRun, stop: Callable[[], bool]
 ) -> bool:
     """Run what is due; tell whether everything went well. A job that is running already is left alone."""
-    finish_applies(services)
-    fine = True
+    unfinished = finish_applies(services)
+    for name, error in unfinished.items():
+        on_run(name, error)
+    fine = not unfinished
     for job in due_jobs(services, services.store.read()):
         if stop():
             break
+        if job.name in unfinished:
+            continue
         try:
             run = sync_job(services, project, job.name, Trigger.SCHEDULE, on_event, stop)
         except Locked as busy:

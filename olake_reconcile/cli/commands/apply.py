@@ -75,7 +75,8 @@ def apply(
         click.echo(render_plan(saved))
         code = _perform(session, saved, lambda: saved, replace(how, resume=plan_hash(saved)))
         return _told(left_out, code)
-    finish_applies(session.services)
+    for error in finish_applies(session.services).values():
+        raise error
     options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete, prune=prune)
     whole, warnings = planned(session, options, connect=not no_refresh)
     session.warn(warnings)

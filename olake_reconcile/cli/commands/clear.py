@@ -46,7 +46,9 @@ def clear(
       olake-reconcile clear daily_orders public.orders
     """
     from olake_reconcile.reconcile.clear import clear_job, plan_clear
+    from olake_reconcile.reconcile.runs import finish_applies
 
+    finish_applies(session.services, job)
     wanted = _streams(session, job, streams)
     options = Options(allow_rebuild=allow_rebuild)
     shown = plan_clear(session.services, session.project, job, wanted, options)
