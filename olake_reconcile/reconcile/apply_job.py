@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from olake_reconcile.engine.base import ClearTicket, OpenDestination
-from olake_reconcile.errors import Interrupted, Locked, ReconcileError
+from olake_reconcile.errors import Interrupted, Locked, ReconcileError, StalePlan
 from olake_reconcile.model.codec import read_destination
 from olake_reconcile.model.journal import StepKind
 from olake_reconcile.model.names import Address, StreamId
@@ -21,6 +21,7 @@ from olake_reconcile.model.run import Run, RunStatus, RunType, StreamOutcome, Tr
 from olake_reconcile.model.stored import StoredJob, StoredStream
 from olake_reconcile.model.table import Owner
 from olake_reconcile.plan.actions import Action, Create, Rebuild, Remove, Update, is_clear
+from olake_reconcile.plan.effects import STREAM_EFFECTS, Effect
 from olake_reconcile.reconcile.due import reschedule
 from olake_reconcile.reconcile.endpoints import open_destination
 from olake_reconcile.reconcile.ids import uid
@@ -82,7 +83,8 @@ class JobApply:
     def run(self) -> None:
         """Do everything. Raises what the steps raise; what was done stays done."""
         if not self.clears:
-            with self._not_clearing():
+            with self._stopped() if self._reshaped else self._not_clearing():
+                self._refuse_loaded()
                 self._store()
                 if _reschedules(self.actions):
                     self._restore_schedule()
@@ -93,7 +95,33 @@ class JobApply:
             return  # killed after the last step: a sync that runs by now has nothing to do with it
         self._stop_schedule()
         with self._stopped():
+            self._refuse_loaded()
             self.run_stopped()
+
+    @property
+    def _reshaped(self) -> list[StreamId]:
+        """The streams that never synced and get other settings to load with: no sync may be loading them now."""
+        deciding = (Effect.REBUILD, Effect.REBUILD_IF_INCREMENTAL, Effect.MOVE)
+        return [
+            StreamId.parse(a.address.stream)
+            for a in self.actions
+            if isinstance(a, Update) and a.address.kind == "stream"
+            if any(STREAM_EFFECTS[c.setting.split(".")[0]] in deciding for c in a.changes)
+        ]
+
+    def _refuse_loaded(self) -> None:
+        """Raise `StalePlan` when a stream that never had synced has begun to load: its table must be cleared now."""
+        stored = self._stored()
+        subjects = [str(a.address) for a in self.actions]
+        if stored is None or self.journal.passed_no_return(subjects) or self.is_stored():
+            return
+        for stream in self._reshaped:
+            if stream in stored.streams and stored.streams[stream].phase.has_data:
+                raise StalePlan(
+                    f"{self.name}/{stream} was loaded for the first time since the plan was made",
+                    why="Its table has to be cleared now, and nobody has agreed to that.",
+                    remedy="Run `olake-reconcile apply` again and read the new plan.",
+                )
 
     def run_stopped(self) -> None:
         """Clear, store, restore the schedule. The caller holds the job's lease."""

@@ -33,6 +33,7 @@ class RunProgress:
         self._log = log
         self._lock = threading.Lock()
         self._outcomes: dict[StreamId, StreamOutcome] = {}
+        self._first: set[StreamId] = set()
 
     def any(self, status: RunStatus) -> bool:
         """Whether a stream ended so."""
@@ -55,13 +56,33 @@ class RunProgress:
                     self._failed(event)
                 case StreamCancelled():
                     self._write(Level.WARNING, "stream_cancelled", event.stream, "stopped before its commit")
+                    self._not_begun(event.stream)
                     self._save(StreamOutcome(stream=event.stream, status=RunStatus.CANCELED))
 
     def _started(self, event: StreamStarted) -> None:
         estimate = f", about {event.rows:,} rows" if event.rows is not None else ""
         chunks = "1 chunk" if event.chunks == 1 else f"{event.chunks} chunks"
         self._write(Level.INFO, "stream_started", event.stream, f"loading {chunks}{estimate}")
+        if self._job.streams[event.stream].phase is StreamPhase.PENDING:
+            # Killed from here on, nobody knows whether there is a table: an edit must clear it.
+            self._first.add(event.stream)
+            self._phase(event.stream, StreamPhase.LOADING)
         self._save(StreamOutcome(stream=event.stream, status=RunStatus.RUNNING))
+
+    def _not_begun(self, stream: StreamId) -> None:
+        """A first load that ended without a commit has left nothing to clear."""
+        if stream in self._first:
+            self._phase(stream, StreamPhase.PENDING)
+
+    def _phase(self, stream: StreamId, phase: StreamPhase) -> None:
+        self._services.store.save_progress(
+            self._job.name,
+            stream,
+            generation=self._job.streams[stream].generation,
+            phase=phase,
+            position={},
+            fence=self._lease.lease,
+        )
 
     def _committed(self, event: StreamCommitted) -> None:
         stream = self._job.streams[event.stream]
@@ -97,6 +118,7 @@ class RunProgress:
         parts = (event.summary, event.why, event.remedy)
         text = self._services.secrets.redact("\n".join(p for p in parts if p))
         self._write(Level.ERROR, "stream_failed", event.stream, text)
+        self._not_begun(event.stream)
         self._save(StreamOutcome(stream=event.stream, status=RunStatus.FAILED, error=text))
 
     def end(self, status: RunStatus, error: str) -> Run:
