@@ -12,6 +12,7 @@ _WORDS = {
     StepKind.SCHEDULE_STOPPED: "stopping its schedule",
     StepKind.RUN_CANCELLED: "cancelling the running sync",
     StepKind.STREAM_CLEARED: "clearing the destination",
+    StepKind.TABLE_ADOPTED: "adopting its table",
     StepKind.SETTINGS_STORED: "storing the new settings",
     StepKind.SCHEDULE_RESTORED: "setting its schedule",
     StepKind.MADE_DUE: "due now",

@@ -16,6 +16,7 @@ from olake_reconcile.plan.actions import (
     Create,
     Forget,
     Impact,
+    Import,
     Keep,
     Move,
     Rebuild,
@@ -112,6 +113,8 @@ def _verb(action: Action) -> str:
             return "will be destroyed"
         case Remove():
             return "will be removed"
+        case Import():
+            return "will be imported"
         case Forget():
             return "will be forgotten"
         case Move():
@@ -141,6 +144,9 @@ def _settings(action: Action) -> Iterator[str]:
             yield from _listed("+", action.after)
         case Remove():
             yield from _listed("-", action.before)
+        case Import():
+            yield from _listed("=", action.after)
+            yield f"      # table {printable(str(action.table))} is adopted: its marks are written, no row is touched"
         case Forget():
             yield from _listed(".", action.before)
         case Update() | Rebuild():

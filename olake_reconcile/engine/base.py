@@ -108,6 +108,14 @@ class Engine(Protocol):
         """
         ...
 
+    def adopt(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
+        """Make the table at `place`, whoever made it, that of `owner`: its marks are written, no row is touched.
+
+        Done again it changes nothing. Raises `ReconcileError` when there is no table, or when somebody else
+        changed it at the same moment.
+        """
+        ...
+
     def prepare_clear(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> ClearTicket:
         """Look up what clearing `place` would delete. Changes nothing.
 

@@ -107,6 +107,12 @@ class EmbeddedEngine:
             for task in request.tasks:
                 emit(_run_task(run, task, emit, cancelled))
 
+    def adopt(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
+        """Make the table at `place` that of `owner`, in a commit of properties alone."""
+        from olake_reconcile.destinations.iceberg import adopt, catalog
+
+        adopt.adopt(catalog.lakehouse(destination.config, destination.base), place, owner)
+
     def prepare_clear(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> ClearTicket:
         """Look up what clearing `place` would delete."""
         from olake_reconcile.destinations.iceberg import catalog, clear

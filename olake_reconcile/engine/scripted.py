@@ -24,7 +24,7 @@ from olake_reconcile.engine.base import (
     StreamTask,
     SyncRequest,
 )
-from olake_reconcile.errors import Blocked, Unreachable
+from olake_reconcile.errors import Blocked, ReconcileError, Unreachable
 from olake_reconcile.model.catalogue import Catalogue, Kind, SourceColumn, SourceStream
 from olake_reconcile.model.event import (
     Progress,
@@ -179,6 +179,15 @@ class ScriptedEngine:
                 snapshot=snapshot,
             )
         )
+
+    def adopt(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
+        """Make the table at `place` that of `owner`."""
+        self._reach(f"destination.{destination.name}")
+        with self.changing() as world:
+            table = world["tables"].get(str(place))
+            if table is None:
+                raise ReconcileError(f"there is no table {place} to adopt", remedy="Make the plan again.")
+            table["owner"] = owner.model_dump()
 
     def prepare_clear(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> ClearTicket:
         """Look up what clearing `place` would delete."""

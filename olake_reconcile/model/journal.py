@@ -1,7 +1,7 @@
 """The journal of an apply: the consented plan, and each step before it starts and after it ends (design §6).
 
 The steps of a job, in this order, are the format that recovery is built on:
-`schedule_stopped → run_cancelled → stream_cleared (one per stream) → settings_stored → schedule_restored →
+`schedule_stopped → run_cancelled → stream_cleared (one per stream) → table_adopted (one per stream) → settings_stored → schedule_restored →
 made_due`. Steps that a job does not need are not written. Renames come first as `resource_moved`, then endpoints as
 `endpoint_stored`; removals of endpoints are last as `endpoint_removed`. Past its first `stream_cleared` that has started, a job is rolled forward;
 before it, abandoned.
@@ -29,6 +29,7 @@ class StepKind(StrEnum):
     SCHEDULE_STOPPED = "schedule_stopped"
     RUN_CANCELLED = "run_cancelled"
     STREAM_CLEARED = "stream_cleared"
+    TABLE_ADOPTED = "table_adopted"
     SETTINGS_STORED = "settings_stored"
     SCHEDULE_RESTORED = "schedule_restored"
     MADE_DUE = "made_due"

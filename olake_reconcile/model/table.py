@@ -26,6 +26,7 @@ class Owner(Model):
     job: str
     stream: str  # the stream's uid
     generation: int
+    stream_id: str = ""  # namespace.name; tables of the first release lack it
 
 
 class TableFacts(Model):

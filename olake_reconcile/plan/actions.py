@@ -137,6 +137,24 @@ class Remove(_Action):
         return "-"
 
 
+class Import(_Action):
+    """New to the state, and its table exists: adopted as it is, no row is touched.
+
+    `uid` and `generation` are those of the table's marks, if it has any of ours.
+    """
+
+    action: Literal["import"] = "import"
+    after: dict[str, Any]
+    table: TablePlace
+    uid: str = ""
+    generation: int = 1
+
+    @property
+    def symbol(self) -> str:
+        """What people see."""
+        return "~"
+
+
 class Forget(_Action):
     """No longer wanted, and what is stored of it is dropped; no table is touched."""
 
@@ -176,7 +194,9 @@ class Keep(_Action):
         return " "
 
 
-Action = Annotated[Create | Update | Rebuild | Remove | Forget | Move | Keep, Field(discriminator="action")]
+Action = Annotated[
+    Create | Import | Update | Rebuild | Remove | Forget | Move | Keep, Field(discriminator="action")
+]
 
 
 def is_change(action: Action) -> bool:

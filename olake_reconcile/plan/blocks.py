@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from olake_reconcile.model.codec import place_of
+from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import StoredJob, StoredStream
 from olake_reconcile.model.stream import Stream
-from olake_reconcile.model.table import TableFacts, TablePlace
+from olake_reconcile.model.table import Owner, TableFacts, TablePlace
 from olake_reconcile.plan.actions import Block
 from olake_reconcile.plan.context import Context
 
@@ -39,22 +42,40 @@ def not_runnable(wanted_active: bool, stored_job: StoredJob) -> tuple[Block, ...
     return ()
 
 
-def taken(context: Context, destination: str, place: TablePlace, stream_uid: str | None) -> tuple[Block, ...]:
-    """Block when a table that is not this stream's stands where a new one is to be built."""
+def taken(
+    context: Context, destination: str, place: TablePlace, stream_uid: str | None, new: Address | None = None
+) -> tuple[Block, ...]:
+    """Block when a table that is not this stream's stands where a new one is to be built.
+
+    A stream that is `new` may adopt it instead.
+    """
     status = context.observed.tables.get((destination, place))
     if not isinstance(status, TableFacts):
         return ()
     owner = status.owner
     if owner is not None and owner.project == context.desired.project.uid and owner.stream == stream_uid:
         return ()
-    whose = f"it belongs to job {owner.job} of project {owner.project}" if owner else "it is not ours"
+    document = f"{{kind: Import, address: {json.dumps(new.short, ensure_ascii=False)}}}" if new else ""
     return (
         Block(
             code="table-exists",
-            message=f"table {place} exists in destination.{destination} and {whose}: it would be overwritten",
-            remedy="Choose another destination_table, or drop the table.",
+            message=f"table {place} exists in destination.{destination} and {_whose(context, owner)}: "
+            "it would be overwritten",
+            remedy="Choose another destination_table, "
+            + (f"drop the table, or commit {document} to adopt it." if document else "or drop the table."),
         ),
     )
+
+
+def _whose(context: Context, owner: Owner | None) -> str:
+    if owner is None:
+        return "it is not ours"
+    stream = f"/{owner.stream_id}" if owner.stream_id else ""
+    if owner.project != context.desired.project.uid:
+        return f"it belongs to job {owner.job}{stream} of project {owner.project}"
+    environment = context.options.environment
+    other = f" in environment {owner.environment}" if owner.environment != environment else ""
+    return f"its marks say that it is of job {owner.job}{stream}{other}"
 
 
 def moved_onto(context: Context, destination: str, stored: StoredStream, stream: Stream) -> tuple[Block, ...]:

@@ -19,6 +19,7 @@ from olake_reconcile.plan.actions import (
     Consent,
     Create,
     Forget,
+    Import,
     Keep,
     Move,
     Rebuild,
@@ -95,6 +96,8 @@ def _resource_change(action: Action) -> dict[str, Any]:
             document["tables"] = {"old": flat["old"], "new": flat["new"], "leaves_old": action.leaves_old}
         case Remove():
             document["tables"] = {"old": flat["old"]}
+        case Import():
+            document["adopts"] = {"table": flat["table"], "uid": action.uid, "generation": action.generation}
         case Move():
             document["moved_from"] = str(action.origin)
         case _:
@@ -114,7 +117,7 @@ def _verbs(action: Action) -> list[str]:
             return ["delete"]
         case Forget():
             return ["forget"]
-        case Move() | Keep():
+        case Import() | Move() | Keep():
             return ["no-op"]
 
 
@@ -182,6 +185,8 @@ def _action(document: dict[str, Any]) -> Action:
     flat |= document.get("tables", {})
     if origin := document.get("moved_from"):
         flat |= {"action": "move", "origin": _address(origin)}
+    if adopts := document.get("adopts"):
+        flat |= {"action": "import", **adopts}
     if document["impact"] is not None:
         flat["impact"] = document["impact"]
     if flat["action"] == "remove":

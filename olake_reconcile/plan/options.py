@@ -11,13 +11,15 @@ from olake_reconcile.model.names import Address, select
 class Options:
     """Consent given by address (globs allowed), and what is asked for once.
 
-    `show_all` lists unchanged resources too; `prune` deletes the jobs that no file declares.
+    `show_all` lists unchanged resources too; `prune` deletes the jobs that no file declares. `environment` is the
+    one whose marks on tables are ours.
     """
 
     allow_rebuild: tuple[str, ...] = ()
     allow_delete: tuple[str, ...] = ()
     show_all: bool = False
     prune: bool = False
+    environment: str = "default"
 
     def allows_rebuild(self, address: Address) -> bool:
         """Whether `--allow-rebuild` names the address."""

@@ -22,6 +22,7 @@ from olake_reconcile.plan.actions import (
     Action,
     Create,
     Forget,
+    Import,
     Move,
     Rebuild,
     Remove,
@@ -171,6 +172,8 @@ def summarise(actions: Sequence[Action]) -> Summary:
         match action:
             case Create():
                 counts["add"] += 1
+            case Import():
+                counts["import_"] += 1
             case Update():
                 counts["change"] += 1
             case Rebuild():
@@ -200,7 +203,7 @@ def affected_places(plan: Plan, stored: Stored, desired: Desired) -> dict[str, s
         before = stored.jobs.get(action.address.name)
         old = str(before.spec.get("destination")) if before else ""
         match action:
-            case Create() | Update():
+            case Create() | Import() | Update():
                 if job:
                     add(job.destination, _place(action.after))
             case Rebuild():

@@ -84,6 +84,14 @@ class PlanTables(BaseModel):
     leaves_old: bool = False
 
 
+class PlanAdoption(BaseModel):
+    """The table that an import takes over; `uid` is empty until its marks are written."""
+
+    table: PlanTable
+    uid: str
+    generation: int = Field(ge=0)
+
+
 class PlanResource(BaseModel):
     """What happens to one resource, and why."""
 
@@ -99,6 +107,7 @@ class PlanResource(BaseModel):
     made_from: int = Field(ge=0, description="The serial of the stored record; 0 when there was none.")
     place: PlanPlace | None
     tables: PlanTables | None = None
+    adopts: PlanAdoption | None = Field(None, description="A no-op that takes over a table, with its data.")
     moved_from: str | None = Field(
         None, description="The address that it had; a no-op that changes the name alone."
     )

@@ -28,6 +28,7 @@ from olake_reconcile.plan.blocks import moved_onto, not_runnable, taken
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.diff import complete, differing_settings, leaves
 from olake_reconcile.plan.effects import JOB_EFFECTS, STREAM_EFFECTS, Effect, Reason, stream_reason
+from olake_reconcile.plan.imports import adoption
 from olake_reconcile.plan.words import counted
 
 
@@ -47,12 +48,15 @@ def stream_action(
     after = show_stream(stream)
     place = context.desired.origins.place(address)
     if stored is None or stored_job is None:
+        adopted = adoption(context, job, stored_job, stream)
+        if adopted is not None:
+            return adopted
         return Create(
             address=address,
             after=after,
             place=place,
             serial=stored_job.serial if stored_job else 0,
-            blocked=taken(context, job.destination, place_of(stream), None),
+            blocked=taken(context, job.destination, place_of(stream), None, address),
             notes=_size_note(context, job, stream.id),
         )
     if same:

@@ -20,8 +20,9 @@ from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.run import Run, RunStatus, RunType, StreamOutcome, Trigger
 from olake_reconcile.model.stored import StoredJob, StoredStream
 from olake_reconcile.model.table import Owner
-from olake_reconcile.plan.actions import Action, Create, Rebuild, Remove, Update, is_clear
+from olake_reconcile.plan.actions import Action, Create, Import, Rebuild, Remove, Update, is_clear
 from olake_reconcile.plan.effects import STREAM_EFFECTS, Effect
+from olake_reconcile.reconcile.adopt import adopt_tables, destination_name, with_uids
 from olake_reconcile.reconcile.due import reschedule
 from olake_reconcile.reconcile.endpoints import open_destination
 from olake_reconcile.reconcile.ids import uid
@@ -266,7 +267,7 @@ class JobApply:
 
     def _clear(self, job: StoredJob) -> None:
         """Clear the streams one by one, as a run of its own in the history."""
-        destination = self._destination(job)
+        destination = self._destination(str(job.spec["destination"]))
         run = self._begin_clear()
         for action in self.clears:
             if self.stop():
@@ -304,6 +305,7 @@ class JobApply:
             environment=self.services.environment,
             job=self.name,
             stream=stream.uid,
+            stream_id=str(stream.id),
             generation=stream.generation,
         )
 
@@ -323,12 +325,11 @@ class JobApply:
             )
         return run_id
 
-    def _destination(self, job: StoredJob) -> OpenDestination:
-        name = str(job.spec["destination"])
-        stored = self.services.store.read(job.name).destinations.get(name)
+    def _destination(self, name: str) -> OpenDestination:
+        stored = self.services.store.read(self.name).destinations.get(name)
         if stored is None:
             raise ReconcileError(
-                f"destination.{name}, which holds the tables of {job.name}, is not in the state",
+                f"destination.{name}, which holds the tables of {self.name}, is not in the state",
                 remedy="Restore the state from a backup, or remove the job from it.",
             )
         return open_destination(
@@ -338,6 +339,7 @@ class JobApply:
     # The settings
 
     def _store(self) -> None:
+        self._adopt()
         made_from = self.actions[0].serial
         begun = self.journal.detail(StepKind.SETTINGS_STORED, self._subject) is not None
         self.journal.do(
@@ -351,7 +353,15 @@ class JobApply:
         stored = self._stored()
         if begun and stored is not None and stored.serial == made_from + 1:
             return  # saved before a crash kept the journal from saying so
-        self.services.store.save_job(settled_job(self.name, self.actions, stored, uid), self.fence.lease)
+        actions = with_uids(self.journal.apply_id, self.actions)
+        self.services.store.save_job(settled_job(self.name, actions, stored, uid), self.fence.lease)
+
+    def _adopt(self) -> None:
+        if not any(isinstance(a, Import) for a in self.actions):
+            return
+        stored = self._stored()
+        name = destination_name(self.actions) or str(stored.spec["destination"] if stored else "")
+        adopt_tables(self.services, self.journal, self.project, self._destination(name), self.actions)
 
 
 def _reschedules(actions: Sequence[Action]) -> bool:

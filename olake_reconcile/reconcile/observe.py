@@ -40,6 +40,7 @@ def make_plan(
     With `connect` false nothing is connected to, and what the destination would tell is unknown.
     """
     stored = _without_expired_holds(services.store.read(), services.clock.now())
+    options = replace(options, environment=services.environment)
     renamed, _ = planned_moves(desired, stored)
     observed = _observe(services, desired, renamed, catalogues)
     if not connect:

@@ -214,6 +214,7 @@ def _task(services: Services, project: str, job: StoredJob, stream: StoredStream
         environment=services.environment,
         job=job.name,
         stream=stream.uid,
+        stream_id=str(stream.id),
         generation=stream.generation,
     )
     settings = read_stream(stream.id, stream.spec)

@@ -12,7 +12,7 @@ from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.stored import MODEL_VERSION, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.stream import canonical_stream
 from olake_reconcile.model.table import TablePlace
-from olake_reconcile.plan.actions import Action, Create, Forget, Keep, Move, Rebuild, Remove, Update
+from olake_reconcile.plan.actions import Action, Create, Forget, Import, Keep, Move, Rebuild, Remove, Update
 
 
 def settled_job(
@@ -54,6 +54,15 @@ def _settle_stream(streams: dict[StreamId, StoredStream], action: Action, new_ui
         case Create():
             settings = _stream_settings(stream_id, action.after)
             streams[stream_id] = StoredStream(id=stream_id, uid=new_uid(), **settings)
+        case Import():
+            settings = _stream_settings(stream_id, action.after)
+            streams[stream_id] = StoredStream(
+                id=stream_id,
+                uid=action.uid,
+                generation=action.generation,
+                phase=StreamPhase.LIVE,
+                **settings,
+            )
         case Update():
             settings = _stream_settings(stream_id, action.after)
             streams[stream_id] = streams[stream_id].model_copy(update=settings)

@@ -8,7 +8,6 @@ from typing import Any
 
 from olake_reconcile.diagnostics import Diagnostic, did_you_mean
 from olake_reconcile.secrets import Secrets
-from olake_reconcile.spec import supported
 from olake_reconcile.spec.documents import DOCUMENTS
 from olake_reconcile.spec.files import ROOT_FILE, read_text, workspace_files
 from olake_reconcile.spec.node import Map
@@ -89,9 +88,6 @@ def _sort(root: Any, offset: int, whole: Document, secrets: Secrets, documents: 
         return document.error(document.at(("kind",)), "unknown-kind", message, hint)
     document = Document(kind, root, whole.text, whole.report)
     document = resolve_document(document, secrets, leave=_UNRESOLVED.get(kind, frozenset()))
-    if kind in supported.KINDS:
-        message = f"kind {kind} is not supported yet: take the document out"
-        document.error(document.at(("kind",)), supported.CODE, message)
     if kind == "Project" and whole.text.file != ROOT_FILE:
         message = f"the Project belongs in {ROOT_FILE}"
         document.error(document.at(("kind",)), "misplaced-project", message)

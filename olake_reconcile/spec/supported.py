@@ -76,9 +76,6 @@ NEW_COLUMNS = {
 
 STATE = "a state on another database is not supported yet: use sqlite:///.olake/state.db"
 
-# Kinds whose documents are read and checked, and then refused.
-KINDS = frozenset({"Import"})
-
 # OLake's config fields and values that the embedded engine does not know yet.
 CONFIG_KEYS: dict[str, frozenset[str]] = {
     "postgres": frozenset({"ssh_config"}),

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import pytest
 
 from olake_reconcile.engine.base import Engine, OpenDestination, OpenSource, StreamTask, SyncRequest
-from olake_reconcile.errors import Blocked, Unreachable
+from olake_reconcile.errors import Blocked, ReconcileError, Unreachable
 from olake_reconcile.model.event import (
     Event,
     Progress,
@@ -255,6 +255,27 @@ class EngineContract:
         self.sync(bench, [task(ONE)], cancelled=lambda: True)
         assert self.ends(self.sync(bench, [task(ONE)])) == {ONE: StreamCommitted}
         assert self.rows(bench, ONE) == 4
+
+    # Adopting
+
+    def test_an_adopted_table_has_a_new_owner_and_its_old_rows_and_can_be_loaded(self, bench: Bench) -> None:
+        self.load(bench, ONE, 5)
+        new = owner(ONE, stream="u-new", job="nightly", stream_id=ONE, generation=1)
+        before = self.status(bench, ONE)
+        assert isinstance(before, TableFacts)
+        for _ in range(2):
+            bench.engine.adopt(bench.destination, place(ONE), new)
+            assert self.status(bench, ONE) == before.model_copy(update={"owner": new})
+        theirs = task(ONE, stream="u-new", job="nightly", stream_id=ONE)
+        assert self.ends(self.sync(bench, [theirs])) == {ONE: StreamCommitted}
+        assert self.ends(self.sync(bench, [task(ONE)])) == {ONE: StreamFailed}
+
+    def test_adopting_where_there_is_no_table_is_refused(self, bench: Bench) -> None:
+        with pytest.raises(ReconcileError, match="no table"):
+            bench.engine.adopt(bench.destination, place(MISSING), owner(ONE))
+        self.load(bench, ONE, 1)
+        with pytest.raises(ReconcileError, match="no table"):
+            bench.engine.adopt(bench.destination, place(MISSING), owner(ONE))
 
     # Clearing
 

@@ -13,7 +13,7 @@ from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.observed import Observed
 from olake_reconcile.model.stored import Stored
-from olake_reconcile.plan.actions import Create, Forget, Keep, Move, Rebuild, Remove, Update, is_clear
+from olake_reconcile.plan.actions import Create, Forget, Import, Keep, Move, Rebuild, Remove, Update, is_clear
 from olake_reconcile.plan.consent import line_to_paste
 from olake_reconcile.plan.document import plan_document, read_plan
 from olake_reconcile.plan.effects import STREAM_REASONS, Reason, stream_reason
@@ -134,5 +134,5 @@ def test_settings_that_were_changed_differ_and_others_are_not_listed(
                 lost = Reason.REENABLED in action.reasons or Reason.NEEDS_RESYNC in action.reasons
                 everyone = {Reason.SOURCE_IDENTITY, Reason.DESTINATION_IDENTITY, Reason.RUNTIME}
                 assert action.changes or lost or everyone & set(action.reasons)
-            case Create() | Remove() | Forget() | Move() | Keep():
+            case Create() | Import() | Remove() | Forget() | Move() | Keep():
                 assert not action.changes

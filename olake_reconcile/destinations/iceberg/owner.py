@@ -8,12 +8,14 @@ from olake_reconcile.errors import Blocked
 from olake_reconcile.model.table import Owner, TablePlace
 
 _PREFIX = "olake-reconcile."
+_STREAM_ID = _PREFIX + "stream-id"
 _FIELDS = ("project", "environment", "job", "stream", "generation")
 
 
 def marks(owner: Owner) -> dict[str, str]:
     """Return the table properties that say whose a table is."""
-    return {_PREFIX + name: str(getattr(owner, name)) for name in _FIELDS}
+    found = {_PREFIX + name: str(getattr(owner, name)) for name in _FIELDS}
+    return found | {_STREAM_ID: owner.stream_id}
 
 
 def owner_of(properties: Mapping[str, str]) -> Owner | None:
@@ -22,7 +24,7 @@ def owner_of(properties: Mapping[str, str]) -> Owner | None:
     generation = values["generation"]
     if any(v is None for v in values.values()) or not (generation or "").isdecimal():
         return None
-    return Owner.model_validate(values)
+    return Owner.model_validate(values | {"stream_id": properties.get(_STREAM_ID, "")})
 
 
 def require_ours(place: TablePlace, properties: Mapping[str, str], owner: Owner) -> Owner:
