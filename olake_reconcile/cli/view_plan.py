@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from olake_reconcile.cli.output import printable
+from olake_reconcile.cli.view_impact import impact_words, row_words, total_rows
 from olake_reconcile.diagnostics import Place
 from olake_reconcile.model.names import Address
 from olake_reconcile.plan.actions import (
     Action,
     Create,
     Forget,
-    Impact,
     Import,
     Keep,
     Move,
@@ -89,7 +89,7 @@ def _block(action: Action) -> Iterator[str]:
     yield f"{_paint(action.symbol, action.symbol.rjust(3))} {kind} {_json(label)} {{"
     yield from _settings(action)
     if isinstance(action, Rebuild | Remove) and is_clear(action):
-        yield f"      {_impact(action)}"
+        yield f"      {impact_words(action)}"
     for note in action.notes:
         yield f"      {printable(note)}"
     for block in action.blocked:
@@ -205,42 +205,6 @@ def _at(place: Place | None) -> str:
     return f"    {place}" if place else ""
 
 
-def _impact(action: Rebuild | Remove) -> str:
-    impact = action.impact
-    size = f"{_rows(impact.rows)}, {_bytes(impact.bytes)}"
-    if impact.rows is None and impact.bytes is None:
-        size = "rows and size unknown"
-    if isinstance(action, Remove):
-        return f"{size}; erased for good"
-    if impact.seconds is None or impact.rate is None:
-        return f"{size}; table empty from apply until the next sync has loaded it"
-    until = f"about {_duration(impact.seconds)} later ({impact.rate:,} rows/s last time)"
-    return f"{size}; table empty from apply until {until}"
-
-
-def _rows(rows: int | None) -> str:
-    return "unknown rows" if rows is None else counted(rows, "row")
-
-
-def _bytes(size: int | None) -> str:
-    if size is None:
-        return "unknown size"
-    value, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB", "PB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
-
-
-def _duration(seconds: int) -> str:
-    if seconds < 90:
-        return f"{seconds} s"
-    if seconds < 90 * 60:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 def _totals(plan: Plan) -> Iterator[str]:
     s = summarise(plan.actions)
     yield (
@@ -273,18 +237,8 @@ def _destructive(clears: list[Rebuild | Remove]) -> str:
     names = ", ".join(_name(a) for a in clears[:5])
     more = f", and {len(clears) - 5:,} more" if len(clears) > 5 else ""
     streams = counted(len(clears), "stream")
-    count = "an unknown number of rows" if rows is None else _rows(rows)
+    count = "an unknown number of rows" if rows is None else row_words(rows)
     return f"Destructive: {streams}, {count} will be cleared ({names}{more})."
-
-
-def total_rows(impacts: Iterable[Impact]) -> int | None:
-    """Return the rows of all, None as soon as one is unknown."""
-    total = 0
-    for impact in impacts:
-        if impact.rows is None:
-            return None
-        total += impact.rows
-    return total
 
 
 def _unmanaged(jobs: tuple[Unmanaged, ...]) -> Iterator[str]:
@@ -292,7 +246,7 @@ def _unmanaged(jobs: tuple[Unmanaged, ...]) -> Iterator[str]:
     for job in jobs:
         yield f"  {job.job} ({counted(job.streams, 'stream')})"
     yield "To delete all of them: --prune. To let one go, its tables kept, commit:"
-    yield f"  {{kind: Removed, address: {jobs[0].job}, data: keep}}"
+    yield f"  {{kind: Removed, address: {_json(jobs[0].job)}, data: keep}}"
 
 
 def _json(value: Any) -> str:

@@ -55,7 +55,9 @@ def taken(
     owner = status.owner
     if owner is not None and owner.project == context.desired.project.uid and owner.stream == stream_uid:
         return ()
-    document = f"{{kind: Import, address: {json.dumps(new.short, ensure_ascii=False)}}}" if new else ""
+    adoptable = new is not None and not (owner and is_deployed(context, owner))
+    address = json.dumps(new.short, ensure_ascii=False) if new else ""
+    document = f"{{kind: Import, address: {address}}}" if adoptable else ""
     return (
         Block(
             code="table-exists",
@@ -65,6 +67,11 @@ def taken(
             + (f"drop the table, or commit {document} to adopt it." if document else "or drop the table."),
         ),
     )
+
+
+def is_deployed(context: Context, owner: Owner) -> bool:
+    """Whether the marks are those of a stream that is stored: its table is taken by nobody."""
+    return any(s.uid == owner.stream for j in context.stored.jobs.values() for s in j.streams.values())
 
 
 def _whose(context: Context, owner: Owner | None) -> str:

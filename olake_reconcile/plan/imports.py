@@ -14,6 +14,7 @@ from olake_reconcile.model.stored import StoredJob
 from olake_reconcile.model.stream import Stream, SyncMode, show_stream
 from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus
 from olake_reconcile.plan.actions import Block, Import
+from olake_reconcile.plan.blocks import is_deployed
 from olake_reconcile.plan.context import Context
 
 
@@ -49,11 +50,7 @@ def _is_ours(context: Context, owner: Owner) -> bool:
 
 def _is_its_own(context: Context, owner: Owner, job: Job, stream: Stream) -> bool:
     fits = owner.job == job.name and owner.stream_id in ("", str(stream.id))
-    return fits and _is_ours(context, owner) and not _is_deployed(context, owner)
-
-
-def _is_deployed(context: Context, owner: Owner) -> bool:
-    return any(s.uid == owner.stream for j in context.stored.jobs.values() for s in j.streams.values())
+    return fits and _is_ours(context, owner) and not is_deployed(context, owner)
 
 
 def _import(
@@ -120,7 +117,7 @@ def _blocked(
                 remedy="Plan again without --no-refresh while the destination can be reached.",
             ),
         )
-    if status.owner is not None and _is_ours(context, status.owner) and _is_deployed(context, status.owner):
+    if status.owner is not None and _is_ours(context, status.owner) and is_deployed(context, status.owner):
         return (
             Block(
                 code="import-taken",

@@ -33,6 +33,7 @@ from olake_reconcile.plan.actions import (
 from olake_reconcile.plan.consent import with_consent
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.endpoints import Kind, endpoint_action, removed_endpoints, verdict_of
+from olake_reconcile.plan.hints import with_hints
 from olake_reconcile.plan.jobs import job_actions
 from olake_reconcile.plan.leaving import leaves, leaving_jobs
 from olake_reconcile.plan.moves import planned_moves
@@ -112,7 +113,7 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
     return Plan(
         project=desired.project.uid,
         new_state=not stored.exists,
-        actions=tuple(with_consent(context, actions)),
+        actions=tuple(with_hints(context, with_consent(context, actions))),
         uses=_uses(desired, stored, actions),
         unmanaged=tuple(
             Unmanaged(job=name, streams=len(job.streams))
