@@ -45,7 +45,7 @@ def test_files_that_the_documents_link_to_exist() -> None:
 
 def test_every_test_that_the_lifecycle_table_names_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/lifecycle.md").read_text()))
-    files = ["test_sync_pause_cancel.py", "test_clear.py"]
+    files = ["test_sync_pause_cancel.py", "test_clear.py", "test_delete.py"]
     code = "\n".join((ROOT / "tests/lifecycle" / name).read_text() for name in files)
     there = set(re.findall(r"^def (test_\w+)", code, re.MULTILINE))
     assert named - there == set()
