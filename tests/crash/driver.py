@@ -40,13 +40,13 @@ STORE_CALLS = (
 )
 ENGINE_CALLS = {"prepare_clear", "clear", "sync"}
 
+Watch = Callable[[str, int, str], None]
+
 
 class Counted:
     """Passes everything on to `inner`; calls of `names` are counted in `calls`, and watched."""
 
-    def __init__(
-        self, inner: Any, names: set[str], calls: list[str], watch: Callable[[str, int, str], None]
-    ) -> None:
+    def __init__(self, inner: Any, names: set[str], calls: list[str], watch: Watch) -> None:
         self._inner = inner
         self._names = names
         self._calls = calls
@@ -54,25 +54,36 @@ class Counted:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        if name not in self._names:
-            return found
-
-        def counted(*arguments: Any, **named: Any) -> Any:
-            self._calls.append(name)
-            number = len(self._calls)
-            self._watch(name, number, "before")
-            result = found(*arguments, **named)
-            self._watch(name, number, "after")
-            return result
-
-        return counted
+        return _counted(name, found, self._calls, self._watch) if name in self._names else found
 
 
-def watched(services: Services, calls: list[str], watch: Callable[[str, int, str], None]) -> Services:
+def _counted(name: str, found: Callable[..., Any], calls: list[str], watch: Watch) -> Callable[..., Any]:
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(name)
+        number = len(calls)
+        watch(name, number, "before")
+        result = found(*arguments, **named)
+        watch(name, number, "after")
+        return result
+
+    return counted
+
+
+def watched(services: Services, calls: list[str], watch: Watch) -> Services:
     """Return the services with every call that changes something outside counted and watched."""
     store: Any = Counted(services.store, STORE_CALLS, calls, watch)
     engine: Any = Counted(services.engine, ENGINE_CALLS, calls, watch)
     return replace(services, store=store, engine=engine)
+
+
+def _watch_files(calls: list[str], watch: Watch) -> None:
+    """Count what the real engine does inside a clear: the table leaves the catalog, then its files go."""
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    from olake_reconcile.destinations.iceberg import clear
+
+    for owner, name in ((SqlCatalog, "drop_table"), (clear, "delete_files"), (clear, "remove_empty_folders")):
+        setattr(owner, name, _counted(name, getattr(owner, name), calls, watch))
 
 
 def _run(request: dict[str, Any]) -> dict[str, Any]:
@@ -92,6 +103,9 @@ def _run(request: dict[str, Any]) -> dict[str, Any]:
     wiring.services_for = services_for
     lab = Lab(Path(request["folder"]))
     lab.environment |= request.get("environment", {})
+    if request["real"]:
+        del lab.environment["OLAKE_RECONCILE_SCRIPTED_WORLD"]
+        _watch_files(calls, watch)
     outcomes = [asdict(lab.run(*command)) for command in request["commands"]]
     return {"outcomes": outcomes, "calls": calls}
 
@@ -117,6 +131,8 @@ def _fork(request: dict[str, Any], gate: int, hold: int) -> tuple[int, int]:
 
 def _together(requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Run the requests at once, each in a child of its own; return what they answered, in their order."""
+    if any(request["real"] for request in requests):
+        import olake_reconcile.engine.full_refresh  # noqa: F401
     gate, hold = os.pipe()
     children = [_fork(request, gate, hold) for request in requests]
     os.close(hold)

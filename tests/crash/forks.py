@@ -61,9 +61,10 @@ class Driver:
         *commands: Sequence[str],
         environment: Mapping[str, str] | None = None,
         kill: tuple[int, str] | None = None,
+        real: bool = False,
     ) -> Child:
         """Run command lines, one after the other, in one child, killed before or after its n-th call."""
-        return self.together(request(folder, *commands, environment=environment, kill=kill))[0]
+        return self.together(request(folder, *commands, environment=environment, kill=kill, real=real))[0]
 
 
 def request(
@@ -71,13 +72,15 @@ def request(
     *commands: Sequence[str],
     environment: Mapping[str, str] | None = None,
     kill: tuple[int, str] | None = None,
+    real: bool = False,
 ) -> dict[str, Any]:
-    """Return what to ask the driver for."""
+    """Return what to ask the driver for; with `real` the engine is the real one."""
     return {
         "folder": str(folder),
         "commands": commands,
         "environment": dict(environment or {}),
         "kill": kill,
+        "real": real,
     }
 
 
