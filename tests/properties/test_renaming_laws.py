@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olake_reconcile.model.desired import Desired, Moved, Removed
+from olake_reconcile.model.job import Job
 from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.plan.actions import Create, Import, Move, Rebuild, is_clear
 from tests.properties.strategies import workspaces
@@ -89,16 +90,17 @@ def test_what_is_removed_is_gone_and_what_is_kept_is_kept(before: Desired, data:
         for job in sorted(before.jobs):
             world.sync(job)
         tables = world.engine.read()["tables"]
-        kept, removals = {}, []
+        kept: dict[str, Job] = {}
+        removals = []
         gone: set[str] = set()
-        for name, job in before.jobs.items():
+        for name, declared in before.jobs.items():
             how = data.draw(st.sampled_from(["stays", "keep", "erase"]), label=name)
             if how == "stays":
-                kept[name] = job
+                kept[name] = declared
                 continue
-            removals.append(Removed(Address("job", name), how))  # type: ignore[arg-type]
+            removals.append(Removed(Address("job", name), how))
             if how == "erase":
-                gone |= {f"{s.destination_database}.{s.destination_table}" for s in job.streams.values()}
+                gone |= {f"{s.destination_database}.{s.destination_table}" for s in declared.streams.values()}
         after = Desired(before.project, before.sources, before.destinations, kept, removals=tuple(removals))
         world.apply(after)
         assert not world.plan(after).changes

@@ -10,6 +10,8 @@ import pytest
 
 from olake_reconcile.model.journal import ApplyStatus, StepKind
 from olake_reconcile.model.names import StreamId
+from olake_reconcile.plan.options import Options
+from tests.reconcile.killing import kill_at
 from tests.workspaces import DAILY_YAML, PROJECT_YAML, Lab, a_lab
 
 ITEMS_YAML = """\
@@ -229,39 +231,9 @@ def test_a_removal_killed_at_any_step_is_finished_or_was_never_begun(lab: Lab, a
     )
     synced(lab)
     without_daily(lab)
-    _killed(lab, at)
+    kill_at(lab, at, Options(prune=True))
     lab.apply("--prune")
     assert lab.store.read().jobs.keys() == {"items"}
     assert lab.tables.keys() == {"sales.orders", "sales.customers", "stock.items"}
     assert not lab.store.applies(ApplyStatus.RUNNING)
     assert NO_CHANGES in lab.ok("plan", "--prune").out
-
-
-def _killed(lab: Lab, at: int) -> None:
-    """Die at the given step, as far as the state can tell: what began is neither finished nor undone."""
-    from olake_reconcile.plan.options import Options
-    from olake_reconcile.reconcile.apply import apply_plan
-    from olake_reconcile.reconcile.observe import make_plan
-    from olake_reconcile.wiring import read_offline
-
-    class Killed(BaseException):
-        pass
-
-    seen = 0
-
-    def die(step: object) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == at:
-            raise Killed
-
-    services = lab.services()
-    with lab.surroundings():
-        desired = read_offline(lab.root, services.secrets).desired
-        assert desired is not None
-        with pytest.raises(Killed):
-            apply_plan(
-                services,
-                lambda: make_plan(services, desired, {}, Options(prune=True), connect=True)[0],
-                die,
-            )
