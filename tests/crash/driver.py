@@ -23,14 +23,13 @@ import olake_reconcile.cli.view_plan
 import olake_reconcile.reconcile.clear
 import olake_reconcile.reconcile.loop
 import olake_reconcile.spec.workspace
+import olake_reconcile.state.store  # noqa: F401
 from olake_reconcile import wiring
 from olake_reconcile.model.project import Project
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.secrets import Secrets
 from olake_reconcile.state.base import StateReader, StateStore
-
-import olake_reconcile.state.store  # noqa: F401  isort: skip
-from tests.workspaces import Lab  # isort: skip
+from tests.workspaces import Lab
 
 #: What writes to the store: all that a reader has not, but for the heartbeat, which comes when it comes.
 STORE_CALLS = (
@@ -38,7 +37,7 @@ STORE_CALLS = (
     - set(dir(StateReader))
     - {"renew", "cancel_requested"}
 )
-ENGINE_CALLS = {"prepare_clear", "clear", "sync"}
+ENGINE_CALLS = {"prepare_clear", "clear", "adopt", "sync"}
 
 Watch = Callable[[str, int, str], None]
 
