@@ -7,7 +7,8 @@ from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.job import Job, canonical_job, show_job
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import MODEL_VERSION, StoredJob
-from olake_reconcile.plan.actions import Action, Create, Keep, SettingChange, Update
+from olake_reconcile.model.table import TablePlace
+from olake_reconcile.plan.actions import Action, Create, Keep, Rebuild, Remove, SettingChange, Update
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.diff import complete, differing_settings, leaves
 from olake_reconcile.plan.effects import JOB_REASONS, Reason
@@ -24,8 +25,50 @@ def job_actions(context: Context, job: Job) -> list[Action]:
     streams = [action for action in found if action is not None]
     if stored:
         streams += leaving_streams(context, stored, wanted_active=job.active)
+        if stored.spec.get("destination") == job.destination:
+            streams = _with_freed_places(streams)
     streams.sort(key=lambda a: a.address)
     return actions + streams
+
+
+def _with_freed_places(actions: list[Action]) -> list[Action]:
+    """Lift the blocks of tables that the same job clears in the same apply: all its clears come before anything is built.
+
+    So two streams may swap their tables, and a new one may take the place of one that is erased.
+    """
+    freed = {place for a in actions if (place := _freed(a)) is not None}
+    return [
+        a.model_copy(
+            update={
+                "blocked": tuple(b for b in a.blocked if b.code != "table-exists"),
+                "notes": (*a.notes, f"table {_built(a)}, which is another stream's now, is cleared first"),
+            }
+        )
+        if any(b.code == "table-exists" for b in a.blocked) and _built(a) in freed
+        else a
+        for a in actions
+    ]
+
+
+def _freed(action: Action) -> TablePlace | None:
+    match action:
+        case Rebuild(leaves_old=False) if action.old != action.new:
+            return action.old
+        case Remove(erase=True):
+            return action.old
+        case _:
+            return None
+
+
+def _built(action: Action) -> TablePlace | None:
+    match action:
+        case Rebuild():
+            return action.new
+        case Create() | Update():
+            spec = action.after
+            return TablePlace(database=spec["destination_database"], table=spec["destination_table"])
+        case _:
+            return None
 
 
 def _job_action(context: Context, job: Job, stored: StoredJob | None) -> Create | Update | Keep:

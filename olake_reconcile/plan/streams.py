@@ -170,7 +170,8 @@ def _rebuild(
         blocked = taken(context, job.destination, new, stored.uid)
     destination = str(stored_job.spec.get("destination"))
     notes = [f"table {old} at the old destination is left as it is"] if left else []
-    notes += _moved_notes(context, address, old, new)
+    if reasons == (Reason.DESTINATION_MOVED,):
+        notes += _moved_notes(context, address, old, new)
     cost = impact(context.observed, destination, stored)
     if not job.active:
         # No sync will run: a time for it would be a lie.
