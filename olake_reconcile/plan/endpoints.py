@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
+from olake_reconcile.model.config import DESTINATION_CONFIGS, SOURCE_CONFIGS, secret_paths
 from olake_reconcile.model.endpoint import Endpoint, show_endpoint
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.names import Address
@@ -63,8 +66,20 @@ def _differences(
     changed_here = {path for path, *_ in found}
     for path, state in sorted(context.observed.values.get(address, {}).items()):
         if state is ValueState.CHANGED and f"config.{path}" not in changed_here:
-            found.append((f"config.{path}", None, None, "(sensitive value changed)"))
+            found.append((f"config.{path}", None, None, _changed_behind(path, after)))
     return found
+
+
+def _changed_behind(path: str, after: Mapping[str, Any]) -> str:
+    """Say that a referenced value changed; the reference of a secret says too much for some already."""
+    known: Iterable[tuple[str, type[BaseModel]]] = (*SOURCE_CONFIGS.items(), *DESTINATION_CONFIGS.items())
+    kind = dict(known).get(str(after.get("type")))
+    if kind is None or tuple(path.split(".")) in secret_paths(kind):
+        return "(sensitive value changed)"
+    value: Any = after.get("config", {})
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return f"(the value of {value} changed)"
 
 
 def verdict_of(
