@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,7 @@ def findings(root: Path, data: bytes, name: str = "jobs/bad.yaml") -> list[Diagn
     path = root / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
-    started = time.perf_counter()
     workspace = load_workspace(root, SystemSecrets({}), {}, checked_note=False)
-    assert time.perf_counter() - started < 5
     assert workspace.desired is None
     return list(workspace.diagnostics)
 
@@ -121,8 +118,8 @@ def test_a_pipe_does_not_hang_the_reader(tmp_path: Path) -> None:
     assert [d.code for d in found] == ["unreadable-file"]
 
 
-@pytest.mark.parametrize("name", ["alias bomb", "deep brackets", "10 MB scalar", "many values", "merge bomb"])
-def test_memory_stays_bounded(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", HOSTILE)
+def test_time_and_memory_stay_bounded(name: str, tmp_path: Path) -> None:
     write_workspace(tmp_path, {"olake.yaml": PROJECT, "jobs/bad.yaml": ""})
     (tmp_path / "jobs/bad.yaml").write_bytes(HOSTILE[name][0])
     program = f"""
