@@ -28,6 +28,7 @@ from olake_reconcile.reconcile.endpoints import open_destination
 from olake_reconcile.reconcile.ids import uid
 from olake_reconcile.reconcile.journal import Journal
 from olake_reconcile.reconcile.leases import SYNC, HeldLease, held
+from olake_reconcile.reconcile.places import moves, refuse_taken_places
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.reconcile.settle import settled_job
 from olake_reconcile.state.base import LEASE_SECONDS
@@ -97,6 +98,7 @@ class JobApply:
         self._stop_schedule()
         with self._stopped():
             self._refuse_loaded()
+            self._refuse_taken()
             self.run_stopped()
 
     @property
@@ -123,6 +125,18 @@ class JobApply:
                     why="Its table has to be cleared now, and nobody has agreed to that.",
                     remedy="Run `olake-reconcile apply` again and read the new plan.",
                 )
+
+    def _refuse_taken(self) -> None:
+        """Raise `Blocked` when a table would be dropped for one that cannot be built."""
+        stored, moved = self._stored(), moves(self.actions)
+        if (
+            stored is None
+            or not moved
+            or self.journal.passed_no_return([str(a.address) for a in self.actions])
+        ):
+            return
+        name = destination_name(self.actions) or str(stored.spec["destination"])
+        refuse_taken_places(self.services, self._destination(name), stored, self.project, moved)
 
     def run_stopped(self) -> None:
         """Clear, store, restore the schedule. The caller holds the job's lease."""

@@ -99,3 +99,20 @@ def test_a_saved_plan_holds_no_secret(edited: Lab) -> None:
 
     edited.ok("plan", "--out", "friday.plan")
     assert CANARY not in (edited.root / "friday.plan").read_text()
+
+
+def test_a_table_is_not_dropped_for_a_place_that_turns_out_to_be_taken(lab: Lab) -> None:
+    lab.apply()
+    lab.ok("sync", "daily")
+    daily = lab.root / "jobs/daily.yaml"
+    daily.write_text(
+        daily.read_text().replace("  public.orders:\n", "  public.orders: {destination_table: taken}\n")
+    )
+    lab.world(
+        tables=lab.tables | {"sales.taken": {"owner": None, "rows": 1, "snapshot": "9", "settings": {}}}
+    )
+    refused = lab.run("apply", "--auto-approve", "--no-refresh")
+    assert refused.code == 3
+    assert "somebody else's" in refused.err
+    assert lab.tables.keys() == {"sales.orders", "sales.customers", "sales.taken"}
+    assert lab.store.read().jobs["daily"].due is not None
