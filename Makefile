@@ -43,7 +43,8 @@ schemas: install ## rewrite schemas/ from the code
 	$(BIN)/olake-reconcile schema plan > schemas/plan.schema.json
 
 bench: install ## speed, as ratios measured in one run (minutes)
-	$(BIN)/python benchmarks/full_refresh.py
+	$(BIN)/python benchmarks/full_refresh.py --rows 1000000 --rows 5000000 --times 5
+	$(BIN)/python benchmarks/plan.py
 
 soak: install ## long versions of the random tests (minutes to hours)
 	$(BIN)/python -m pytest -m soak --timeout 3600
