@@ -17,7 +17,8 @@ install: $(STAMP) ## create .venv with everything; leaves .venv/bin/olake-reconc
 $(STAMP): pyproject.toml
 	@command -v $(PYTHON) >/dev/null 2>&1 && p=$(PYTHON) || p=python3; \
 	 $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make install PYTHON=/path/to/python3.11"; exit 1; }; \
-	 test -x $(BIN)/python || $$p -m venv $(VENV)
+	 test -x $(BIN)/pip || $$p -m venv $(VENV) || \
+	   { $$p -m venv --without-pip $(VENV) && $$p -m pip --python $(BIN)/python install --quiet pip; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[offline,demo,dev]'
 	@touch $@
