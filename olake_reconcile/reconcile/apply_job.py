@@ -6,14 +6,13 @@ is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from olake_reconcile.engine.base import ClearTicket, OpenDestination
-from olake_reconcile.errors import Interrupted, Locked, ReconcileError, StalePlan
+from olake_reconcile.errors import Interrupted, ReconcileError, StalePlan
 from olake_reconcile.model.codec import read_destination
 from olake_reconcile.model.journal import StepKind
 from olake_reconcile.model.names import Address, StreamId
@@ -27,15 +26,11 @@ from olake_reconcile.reconcile.due import reschedule
 from olake_reconcile.reconcile.endpoints import open_destination
 from olake_reconcile.reconcile.ids import uid
 from olake_reconcile.reconcile.journal import Journal
-from olake_reconcile.reconcile.leases import SYNC, HeldLease, held
+from olake_reconcile.reconcile.leases import HeldLease
 from olake_reconcile.reconcile.places import moves, refuse_taken_places
+from olake_reconcile.reconcile.running import RunningSync
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.reconcile.settle import settled_job
-from olake_reconcile.state.base import LEASE_SECONDS
-
-# How long a running sync gets to stop: a minute at most (design §7), and the expiry of a lost one's lease.
-CANCEL_SECONDS = 60 + LEASE_SECONDS
-_CANCEL_AGAIN_SECONDS = 1
 
 # Why a job whose schedule is stopped owes no run.
 _STOPPED = "clearing the destination"
@@ -85,7 +80,7 @@ class JobApply:
     def run(self) -> None:
         """Do everything. Raises what the steps raise; what was done stays done."""
         if not self.clears:
-            with self._stopped() if self._reshaped else self._not_clearing():
+            with self.running.stopped() if self._reshaped else self.running.not_clearing():
                 self._refuse_loaded()
                 self._store()
                 if _reschedules(self.actions):
@@ -96,7 +91,7 @@ class JobApply:
         if self._is_finished():
             return  # killed after the last step: a sync that runs by now has nothing to do with it
         self._stop_schedule()
-        with self._stopped():
+        with self.running.stopped():
             self._refuse_loaded()
             self._refuse_taken()
             self.run_stopped()
@@ -211,71 +206,10 @@ class JobApply:
         if stored is not None and stored.active:
             self.services.store.set_due(self.name, self.services.clock.now(), _BY_APPLY)
 
-    # The running sync
-
     @property
-    def _lease(self) -> str:
-        return f"job:{self.name}"
-
-    @contextmanager
-    def _not_clearing(self) -> Iterator[None]:
-        """Keep clears away while settings are stored; a sync that holds the job's lease goes on with its own.
-
-        Raises `Locked` when the job is being cleared: what the clear stores would undo what is stored meanwhile.
-        """
-        with ExitStack() as stack:
-            if self._stored() is not None:
-                try:
-                    stack.enter_context(held(self.services, self._lease, "apply"))
-                except Locked:
-                    if not self._is_syncing():
-                        stack.enter_context(held(self.services, self._lease, "apply", wait=self.wait))
-            yield
-
-    @contextmanager
-    def _stopped(self) -> Iterator[None]:
-        """Hold the job's lease; a sync that holds it is cancelled, and waited for until it has really stopped."""
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(held(self.services, self._lease, "apply"))
-            except Locked:
-                if self._is_syncing():
-                    self._cancel_until_held(stack)
-                else:
-                    stack.enter_context(held(self.services, self._lease, "apply", wait=self.wait))
-            yield
-
-    def _is_syncing(self) -> bool:
-        leases = self.services.store.leases()
-        return any(lease.name == self._lease and lease.purpose == SYNC for lease in leases)
-
-    def _cancel_until_held(self, stack: ExitStack) -> None:
-        """Cancel again and again: a sync that has just begun has no run yet, and a killed apply may have met another."""
-        running = self._running_syncs()
-        self.journal.do(
-            StepKind.RUN_CANCELLED,
-            self._subject,
-            lambda: self._cancel(running),
-            {"runs": [r.id for r in running]},
-        )
-        deadline = self.services.clock.monotonic() + CANCEL_SECONDS
-        while True:
-            self._cancel(self._running_syncs())
-            try:
-                stack.enter_context(held(self.services, self._lease, "apply", wait=_CANCEL_AGAIN_SECONDS))
-            except Locked:
-                if self.services.clock.monotonic() >= deadline:
-                    raise
-            else:
-                return
-
-    def _running_syncs(self) -> list[Run]:
-        runs = self.services.store.runs(self.name)
-        return [r for r in runs if r.status is RunStatus.RUNNING and r.type is RunType.SYNC]
-
-    def _cancel(self, runs: Sequence[Run]) -> None:
-        for run in runs:
-            self.services.store.request_cancel(run.id)
+    def running(self) -> RunningSync:
+        """The sync that may be going on."""
+        return RunningSync(self.services, self.journal, self.name, self.wait)
 
     # The clear
 

@@ -20,7 +20,7 @@ class JobRemoval(JobApply):
         if self._is_finished():
             return
         self._stop_schedule()
-        with self._stopped():
+        with self.running.stopped():
             self.run_stopped()
 
     def run_stopped(self) -> None:
