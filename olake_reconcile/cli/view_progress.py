@@ -77,7 +77,8 @@ class ProgressView:
         match event:
             case StreamStarted() if not self._bars:
                 about = "" if event.rows is None else f", about {event.rows:,} rows"
-                self._say(f"{event.stream}: loading {event.chunks} chunk(s){about}")
+                chunks = "1 chunk" if event.chunks == 1 else f"{event.chunks} chunks"
+                self._say(f"{event.stream}: loading {chunks}{about}")
             case StreamCommitted():
                 for policy in event.policies:
                     text = f"{policy.count:,} values of {policy.column} did not fit ({policy.kind})"

@@ -6,6 +6,7 @@ Killed between the two, the table has marks that no stored stream fits: the next
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from olake_reconcile.engine.base import OpenDestination
 from olake_reconcile.model.fingerprint import fingerprint
@@ -51,7 +52,7 @@ def adopt_tables(
         journal.do(
             StepKind.TABLE_ADOPTED,
             str(action.address),
-            lambda action=action, owner=owner: services.engine.adopt(destination, action.table, owner),  # type: ignore[misc]
+            partial(services.engine.adopt, destination, action.table, owner),
             {"uid": action.uid},
         )
 

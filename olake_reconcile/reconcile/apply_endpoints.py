@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.errors import Unreachable
@@ -75,9 +76,7 @@ def store_endpoints(
         journal.do(
             StepKind.ENDPOINT_STORED,
             str(address),
-            lambda address=address, record=record, begun=begun: _save(  # type: ignore[misc]
-                services, lock, address, record, begun=begun
-            ),
+            partial(_save, services, lock, address, record, begun=begun),
         )
 
 
@@ -102,11 +101,8 @@ def remove_endpoints(services: Services, journal: Journal, lock: HeldLease, plan
         if str(action.address) in used:
             continue
         if isinstance(action, Remove) and action.address.kind in ("source", "destination"):
-            kind = "source" if action.address.kind == "source" else "destination"
             journal.do(
                 StepKind.ENDPOINT_REMOVED,
                 str(action.address),
-                lambda kind=kind, name=action.address.name: services.store.remove_endpoint(  # type: ignore[misc]
-                    kind, name, lock.lease
-                ),
+                partial(services.store.remove_endpoint, action.address.kind, action.address.name, lock.lease),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 from olake_reconcile.model.journal import StepKind
 from olake_reconcile.plan.actions import Move
@@ -31,7 +32,7 @@ def make_moves(services: Services, journal: Journal, lock: HeldLease, plan: Plan
             journal.do(
                 StepKind.RESOURCE_MOVED,
                 subject,
-                lambda action=action: _move(services, lock, action),  # type: ignore[misc]
+                partial(_move, services, lock, action),
                 {"from": str(action.origin)},
             )
 
