@@ -47,7 +47,8 @@ def test_two_applies_and_a_loop_at_once_lose_nothing_and_clear_nothing_twice(
         lab.apply()  # both may have lost against the loop
         assert lab.run("plan", "--detailed-exitcode").code == 0
         _nothing_was_lost(lab, number, before)
-    assert ends[0] >= rounds // 2, ends
+    # Who wins a round is the scheduler's luck; that none is lost, doubled or left hanging was asserted in each.
+    assert ends.total() == 2 * rounds
 
 
 def _is_done_or_told_why(child: Child, where: str) -> None:
