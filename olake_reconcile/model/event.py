@@ -67,8 +67,21 @@ class StreamCommitted(Model):
     policies: tuple[PolicyCount, ...] = ()
 
 
+class StreamCheckpoint(Model):
+    """Part of a stream's load is durable and visible: killed now, the next run goes on from `position`.
+
+    `rows` and `bytes` are this run's totals so far. Any number of checkpoints comes before a stream's last event.
+    """
+
+    stream: StreamId
+    rows: int
+    bytes: int
+    snapshot: str
+    position: dict[str, Any]
+
+
 class StreamFailed(Model):
-    """A stream failed: its old data is untouched. The texts hold no secret."""
+    """A stream failed: what it had committed stays, nothing else happened. The texts hold no secret."""
 
     stream: StreamId
     summary: str
@@ -77,9 +90,11 @@ class StreamFailed(Model):
 
 
 class StreamCancelled(Model):
-    """A stream was stopped before it committed; its old data is untouched."""
+    """A stream was stopped before its last commit; what it had committed stays."""
 
     stream: StreamId
 
 
-Event = Logged | StreamStarted | Progress | StreamCommitted | StreamFailed | StreamCancelled
+Event = (
+    Logged | StreamStarted | Progress | StreamCheckpoint | StreamCommitted | StreamFailed | StreamCancelled
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from olake_reconcile.model.base import Model
 
 
@@ -37,6 +39,7 @@ class TableFacts(Model):
     files: int | None
     owner: Owner | None  # None: not one of ours
     snapshot: str | None
+    position: dict[str, Any] | None = None  # where the last run ended, committed with its rows
 
 
 class TableAbsent(Model):

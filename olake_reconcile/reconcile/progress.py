@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from olake_reconcile.model.event import (
     Event,
@@ -10,6 +11,7 @@ from olake_reconcile.model.event import (
     Logged,
     Progress,
     StreamCancelled,
+    StreamCheckpoint,
     StreamCommitted,
     StreamFailed,
     StreamStarted,
@@ -50,6 +52,8 @@ class RunProgress:
                     self._started(event)
                 case Progress():
                     pass  # shown, not stored: a stream's outcome has the totals
+                case StreamCheckpoint():
+                    self._checkpoint(event)
                 case StreamCommitted():
                     self._committed(event)
                 case StreamFailed():
@@ -57,7 +61,7 @@ class RunProgress:
                 case StreamCancelled():
                     self._write(Level.WARNING, "stream_cancelled", event.stream, "stopped before its commit")
                     self._not_begun(event.stream)
-                    self._save(StreamOutcome(stream=event.stream, status=RunStatus.CANCELED))
+                    self._save(self._so_far(event.stream, status=RunStatus.CANCELED))
 
     def _started(self, event: StreamStarted) -> None:
         estimate = f", about {event.rows:,} rows" if event.rows is not None else ""
@@ -84,9 +88,36 @@ class RunProgress:
             fence=self._lease.lease,
         )
 
+    def _checkpoint(self, event: StreamCheckpoint) -> None:
+        # There is a table from now on: whatever happens next, an edit has something to clear.
+        self._first.discard(event.stream)
+        stream = self._job.streams[event.stream]
+        self._services.store.save_progress(
+            self._job.name,
+            event.stream,
+            generation=stream.generation,
+            phase=StreamPhase.LIVE if stream.phase is StreamPhase.LIVE else StreamPhase.LOADING,
+            position=event.position,
+            fence=self._lease.lease,
+        )
+        text = f"checkpoint: {event.rows:,} rows, {event.bytes:,} bytes so far"
+        self._write(Level.INFO, "stream_checkpoint", event.stream, text)
+        self._save(
+            StreamOutcome(
+                stream=event.stream,
+                status=RunStatus.RUNNING,
+                rows=event.rows,
+                bytes=event.bytes,
+                position_from=stream.position,
+                position_to=event.position,
+            )
+        )
+
     def _committed(self, event: StreamCommitted) -> None:
         stream = self._job.streams[event.stream]
-        load = LastLoad(rows=event.rows, bytes=event.bytes, seconds=event.seconds)
+        load: LastLoad | None = LastLoad(rows=event.rows, bytes=event.bytes, seconds=event.seconds)
+        if stream.position and stream.last_load and event.rows < stream.last_load.rows:
+            load = None  # going on from a position, it read a few changes: they do not tell how fast a rebuild is
         self._services.store.save_progress(
             self._job.name,
             event.stream,
@@ -119,7 +150,12 @@ class RunProgress:
         text = self._services.secrets.redact("\n".join(p for p in parts if p))
         self._write(Level.ERROR, "stream_failed", event.stream, text)
         self._not_begun(event.stream)
-        self._save(StreamOutcome(stream=event.stream, status=RunStatus.FAILED, error=text))
+        self._save(self._so_far(event.stream, status=RunStatus.FAILED, error=text))
+
+    def _so_far(self, stream: StreamId, **end: Any) -> StreamOutcome:
+        """A stream that stopped keeps what its checkpoints had counted."""
+        known = self._outcomes.get(stream) or StreamOutcome(stream=stream, status=RunStatus.RUNNING)
+        return known.model_copy(update=end)
 
     def end(self, status: RunStatus, error: str) -> Run:
         """Close the run; whoever named a final status first has named it."""
