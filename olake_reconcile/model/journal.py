@@ -72,7 +72,10 @@ class ApplyStatus(StrEnum):
 
 
 class ApplyRecord(Model):
-    """One apply: who applied which plan, and how it ended. `plan` holds references only, never a secret."""
+    """One apply: who applied which plan, and how it ended. `plan` holds references only, never a secret.
+
+    `detail` is what else is known of it, as JSON, and small.
+    """
 
     id: str
     version: int = JOURNAL_VERSION
@@ -84,3 +87,4 @@ class ApplyRecord(Model):
     started: datetime
     ended: datetime | None = None
     error: str = ""
+    detail: dict[str, Any] = Field(default_factory=dict)

@@ -61,7 +61,11 @@ class Holder(Model):
 
 
 class StreamOutcome(Model):
-    """How one stream of a run ended; `status` is running until then."""
+    """How one stream of a run ended; `status` is running until then, and the figures are those of `told`.
+
+    `expected` is the source's estimate of the rows, `chunks` of `chunk_count` are finished. `as_of` is the moment
+    whose data the stream's table shows.
+    """
 
     stream: StreamId
     status: RunStatus
@@ -72,10 +76,20 @@ class StreamOutcome(Model):
     position_to: dict[str, Any] = Field(default_factory=dict)
     policies: tuple[PolicyCount, ...] = ()
     error: str = ""
+    started: datetime | None = None
+    told: datetime | None = None
+    expected: int | None = None
+    chunks: int = 0
+    chunk_count: int = 0
+    as_of: datetime | None = None
 
 
 class Run(Model):
-    """One execution. `error` is the run's own failure; those of streams are with the streams."""
+    """One execution. `error` is the run's own failure; those of streams are with the streams.
+
+    A run that waited has `queued_at`, and `due` when it serves a due time; until it begins `started` is when it was
+    queued. `attempt` counts from 1; `detail` is what else is known of it, as JSON, and small.
+    """
 
     id: str
     job: str
@@ -88,8 +102,17 @@ class Run(Model):
     error: str = ""
     cancel_requested: bool = False
     streams: tuple[StreamOutcome, ...] = ()
+    queued_at: datetime | None = None
+    due: datetime | None = None
+    attempt: int = 1
+    detail: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         """Rows moved by all streams."""
         return sum(s.rows for s in self.streams)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes moved by all streams."""
+        return sum(s.bytes for s in self.streams)

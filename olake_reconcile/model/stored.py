@@ -88,7 +88,8 @@ class Hold(Model):
 
 
 class StoredJob(Model):
-    """A job with its streams. `due` is the next run that the loop owes it, None for none.
+    """A job with its streams. `due` is the next run that the loop owes it, None for none; `attempt` counts the runs
+    that have failed for it so far, 0 where the next one is no retry.
 
     `serial` counts the writes of its settings: a save names the serial that it saw.
     """
@@ -101,6 +102,7 @@ class StoredJob(Model):
     streams: dict[StreamId, StoredStream] = Field(default_factory=dict)
     due: datetime | None = None
     due_reason: str = ""
+    attempt: int = 0
     hold: Hold | None = None
     serial: int = 0
 

@@ -28,7 +28,7 @@ from olake_reconcile.state.sqlite import SqliteDatabase
 from olake_reconcile.state.tables import endpoints, holds, jobs, streams
 
 # What has a column or a table of its own is not in the record.
-BESIDE_RECORD = {"streams", "due", "due_reason", "hold", "serial"}
+BESIDE_RECORD = {"streams", "due", "due_reason", "attempt", "hold", "serial"}
 _APPLIED = "applied"
 
 
@@ -133,11 +133,13 @@ class AppliedTables:
             connection.execute(streams.update().where(is_stream(job, stream)).values(record=record))
             return True
 
-    def set_due(self, job: str, due: datetime | None, reason: str, *, sooner: bool = False) -> None:
+    def set_due(
+        self, job: str, due: datetime | None, reason: str, *, sooner: bool = False, attempt: int = 0
+    ) -> None:
         """Set when the job runs next; with `sooner` only if that is earlier than what is stored."""
         if (sooner and due is None) or not self._database.exists():
             return
-        change = jobs.update().where(jobs.c.name == job).values(due=due, due_reason=reason)
+        change = jobs.update().where(jobs.c.name == job).values(due=due, due_reason=reason, attempt=attempt)
         if sooner:
             change = change.where(jobs.c.due.is_(None) | (jobs.c.due > due))
         with self._database.write() as connection:
@@ -232,6 +234,7 @@ def _read_jobs(connection: sa.Connection, only: str | None) -> dict[str, StoredJ
                 "serial": row.serial,
                 "due": row.due,
                 "due_reason": row.due_reason,
+                "attempt": row.attempt,
                 "hold": held.get(row.name),
                 "streams": by_job.get(row.name, {}),
             }

@@ -37,7 +37,8 @@ class Lease(Model):
 
 
 class StateReader(Protocol):
-    """Reading. An absent store reads as empty and is not created by it."""
+    """Reading. An absent store reads as empty and is not created by it; one of an older format reads as it will be
+    once a writer has brought it up to date, and stays as it is."""
 
     def read(self, job: str | None = None) -> Stored:
         """Return everything that was applied, in one consistent view; with `job`, of the jobs only that one.
@@ -170,15 +171,26 @@ class StateStore(StateReader, Protocol):
         """Store a step as started, or mark it as done."""
         ...
 
-    def end_apply(self, apply_id: str, status: ApplyStatus, now: datetime, error: str, fence: Lease) -> None:
-        """Close the apply."""
+    def end_apply(
+        self,
+        apply_id: str,
+        status: ApplyStatus,
+        now: datetime,
+        error: str,
+        fence: Lease,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Close the apply; what is known of it stays as it is stored where no `detail` is given."""
         ...
 
     # Runs and the schedule
 
-    def set_due(self, job: str, due: datetime | None, reason: str, *, sooner: bool = False) -> None:
+    def set_due(
+        self, job: str, due: datetime | None, reason: str, *, sooner: bool = False, attempt: int = 0
+    ) -> None:
         """Set when the job runs next; with `sooner` only if that is earlier than what is stored.
 
+        `attempt` is how many runs have failed before this one, when it is a retry.
         A job that is not stored owes no run: nothing happens.
         """
         ...
@@ -188,7 +200,7 @@ class StateStore(StateReader, Protocol):
         ...
 
     def begin_run(self, run: Run) -> None:
-        """Store a run as running or queued; a queued one may begin, once.
+        """Store a run as running or queued; a queued one may begin, once, and keeps what it was queued with.
 
         Raises `Interrupted` when it ended (was cancelled) while it waited.
         """
@@ -198,9 +210,17 @@ class StateStore(StateReader, Protocol):
         """Insert or replace one stream's outcome."""
         ...
 
-    def end_run(self, run_id: str, status: RunStatus, now: datetime, error: str = "") -> Run:
+    def end_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        now: datetime,
+        error: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> Run:
         """Set the final status if the run has none yet; return the run as it is stored now.
 
+        `detail` is added to what is known of it, whoever named the status.
         Whichever of finishing and cancelling comes first names the status.
         """
         ...

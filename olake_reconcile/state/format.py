@@ -14,6 +14,11 @@ from olake_reconcile.state.tables import meta
 _KEY_BYTES = 32
 
 
+def is_older(connection: sa.Connection) -> bool:
+    """Whether there is a store of an older format here, which `prepare` brings up to date."""
+    return 0 < _stored(connection) < FORMAT
+
+
 def ready(connection: sa.Connection) -> bool:
     """Whether there is a store of our format here; False for an empty database.
 
@@ -24,8 +29,8 @@ def ready(connection: sa.Connection) -> bool:
     if 0 < found < FORMAT:
         raise StateUnusable(
             f"The state store has an older format ({found}) than this program reads ({FORMAT})",
-            why="It has not been brought up to date yet.",
-            remedy="Run a command that writes, such as `olake-reconcile apply`: it brings the store up to date.",
+            why="A copy of an older release was put there while this program ran.",
+            remedy="Run the command again: it brings the store up to date.",
         )
     return found == FORMAT
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,7 +28,9 @@ class JournalTables:
             found = found.where(applies.c.status == status)
         with self._database.read() as connection:
             rows = connection.execute(found).all() if connection is not None else ()
-            return tuple(ApplyRecord.model_validate(dict(row._mapping)) for row in rows)
+            return tuple(
+                ApplyRecord.model_validate({**row._mapping, "detail": row.detail or {}}) for row in rows
+            )
 
     def journal(self, apply_id: str) -> Sequence[JournalStep]:
         """Return the steps of an apply by `seq`; a step that ended is listed once, as done."""
@@ -40,7 +43,9 @@ class JournalTables:
         """Store the record with its plan."""
         with self._database.write() as connection:
             check_fence(connection, fence)
-            connection.execute(applies.insert().values(record.model_dump()))
+            connection.execute(
+                applies.insert().values(record.model_dump() | {"detail": record.detail or None})
+            )
 
     def step(self, step: JournalStep, fence: Lease) -> None:
         """Store a step as started, or mark it as done."""
@@ -52,12 +57,21 @@ class JournalTables:
             if not changed.rowcount:
                 connection.execute(journal.insert().values(row))
 
-    def end_apply(self, apply_id: str, status: ApplyStatus, now: datetime, error: str, fence: Lease) -> None:
-        """Close the apply."""
+    def end_apply(
+        self,
+        apply_id: str,
+        status: ApplyStatus,
+        now: datetime,
+        error: str,
+        fence: Lease,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Close the apply; what is known of it stays as it is stored where no `detail` is given."""
+        row: dict[str, Any] = {"status": status, "ended": now, "error": error}
+        if detail is not None:
+            row["detail"] = dict(detail) or None
         with self._database.write() as connection:
             check_fence(connection, fence)
-            changed = connection.execute(
-                applies.update().where(applies.c.id == apply_id).values(status=status, ended=now, error=error)
-            )
+            changed = connection.execute(applies.update().where(applies.c.id == apply_id).values(row))
             if not changed.rowcount:
                 raise ReconcileError(f"There is no apply {apply_id} in the state store")

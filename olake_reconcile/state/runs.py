@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from olake_reconcile.model.run import Run, RunStatus, StreamOutcome
 from olake_reconcile.state.sqlite import SqliteDatabase
 from olake_reconcile.state.tables import run_streams, runs
 
+# What a run that waited was queued with, and keeps when it begins.
+_OF_THE_QUEUE = ("cancel_requested", "queued_at", "due", "attempt")
 _UNFINISHED = tuple(status.value for status in RunStatus if not status.is_final)
 
 
@@ -47,12 +49,14 @@ class RunTables:
 
         Raises `Interrupted` when it ended while it waited.
         """
-        row = run.model_dump(exclude={"streams", "cancel_requested"})
+        row = run.model_dump(exclude={"streams", *_OF_THE_QUEUE})
         with self._database.write() as connection:
-            stored = connection.scalar(sa.select(runs.c.status).where(runs.c.id == run.id))
+            stored = _status(connection, run.id)
             if stored is None:
-                connection.execute(runs.insert().values(row | {"cancel_requested": run.cancel_requested}))
+                row |= {name: getattr(run, name) for name in _OF_THE_QUEUE}
+                connection.execute(runs.insert().values(row | {"detail": run.detail or None}))
             elif stored == RunStatus.QUEUED:
+                row["detail"] = _known(connection, run.id, run.detail)
                 connection.execute(runs.update().where(runs.c.id == run.id).values(row))
             elif stored == RunStatus.CANCELED:
                 raise Interrupted(f"Run {run.id} was cancelled before it began")
@@ -68,11 +72,21 @@ class RunTables:
                 raise _no_run(run_id)
             _save_outcome(connection, run_id, outcome)
 
-    def end_run(self, run_id: str, status: RunStatus, now: datetime, error: str = "") -> Run:
+    def end_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        now: datetime,
+        error: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> Run:
         """Set the final status if the run has none yet; return the run as it is stored now."""
         unfinished = (runs.c.id == run_id) & runs.c.status.in_(_UNFINISHED)
         with self._database.write() as connection:
             connection.execute(runs.update().where(unfinished).values(status=status, ended=now, error=error))
+            if detail:
+                known = _known(connection, run_id, detail)
+                connection.execute(runs.update().where(runs.c.id == run_id).values(detail=known))
             stored = next(_read(connection, sa.select(runs).where(runs.c.id == run_id)), None)
             if stored is None:
                 raise _no_run(run_id)
@@ -104,7 +118,17 @@ def _read(connection: sa.Connection, found: sa.Select[Any]) -> Iterator[Run]:
     for row in connection.execute(sa.select(run_streams).where(of_runs).order_by(*order)):
         outcomes[row.run].append(StreamOutcome.model_validate_json(row.record))
     for row in rows:
-        yield Run.model_validate({**row._mapping, "streams": outcomes[row.id]})
+        yield Run.model_validate({**row._mapping, "streams": outcomes[row.id], "detail": row.detail or {}})
+
+
+def _status(connection: sa.Connection, run_id: str) -> str | None:
+    return connection.scalar(sa.select(runs.c.status).where(runs.c.id == run_id))
+
+
+def _known(connection: sa.Connection, run_id: str, more: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what is known of a run once `more` is."""
+    stored = connection.scalar(sa.select(runs.c.detail).where(runs.c.id == run_id))
+    return {**(stored or {}), **more} or None
 
 
 def _save_outcome(connection: sa.Connection, run_id: str, outcome: StreamOutcome) -> None:

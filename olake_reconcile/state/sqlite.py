@@ -18,11 +18,11 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from olake_reconcile.errors import ReconcileError, StateUnusable, Unreachable
 from olake_reconcile.state.filesystem import refuse_network_folder
-from olake_reconcile.state.format import prepare, ready
+from olake_reconcile.state.format import is_older, prepare, ready
 
 BUSY_SECONDS = 30.0
 
@@ -51,7 +51,11 @@ class SqliteDatabase:
                 return
             self._refuse_network()
             with self._engine.connect() as connection, connection.begin():
-                yield connection if ready(connection) else None
+                if is_older(connection):
+                    with _upgraded_copy(connection) as copy:
+                        yield copy
+                else:
+                    yield connection if ready(connection) else None
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -188,6 +192,19 @@ def _engine(path: Path) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
     return engine
+
+
+@contextmanager
+def _upgraded_copy(connection: sa.Connection) -> Iterator[sa.Connection]:
+    """Give what a store of an older format will be, in memory: who only reads changes nothing."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)) as memory:
+        original = connection.connection.driver_connection
+        assert isinstance(original, sqlite3.Connection)
+        original.backup(memory)
+        engine = sa.create_engine("sqlite://", creator=lambda: memory, poolclass=StaticPool)
+        with engine.connect() as copy, copy.begin():
+            prepare(copy)
+            yield copy
 
 
 def _sync_folder(folder: Path) -> None:

@@ -62,6 +62,10 @@ def _number(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.Integer, nullable=False)
 
 
+def _counter(name: str, default: int) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False, server_default=str(default))
+
+
 def _time(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
     return sa.Column(name, UtcText, nullable=nullable)
 
@@ -86,6 +90,7 @@ jobs = sa.Table(
     _time("due", nullable=True),
     _text("due_reason"),
     _text("record"),
+    _counter("attempt", 0),
 )
 
 streams = sa.Table(
@@ -128,8 +133,13 @@ runs = sa.Table(
     _json("holder", nullable=True),
     _text("error"),
     sa.Column("cancel_requested", sa.Boolean, nullable=False),
+    _time("queued_at", nullable=True),
+    _time("due", nullable=True),
+    _counter("attempt", 1),
+    _json("detail", nullable=True),
     sa.Index("runs_by_start", "started", "id"),
     sa.Index("runs_by_job", "job", "started", "id"),
+    sa.Index("runs_by_status", "status"),
 )
 
 run_streams = sa.Table(
@@ -149,6 +159,7 @@ applies = sa.Table(
     _time("started"),
     _time("ended", nullable=True),
     _text("error"),
+    _json("detail", nullable=True),
     sa.Index("applies_by_start", "started", "id"),
 )
 

@@ -393,6 +393,16 @@ def test_sooner_never_makes_a_job_run_later(
     assert store.read().jobs["daily"].due == kept
 
 
+def test_a_due_time_counts_the_runs_that_failed_before_it(store: StateStore) -> None:
+    lease = lease_of(store)
+    store.save_job(job(), lease)
+    store.set_due("daily", NOW, "retry 2 of 5", attempt=2)
+    store.save_job(job(serial=1), lease)
+    assert store.read().jobs["daily"].attempt == 2
+    store.set_due("daily", NOW + timedelta(days=1), "schedule")
+    assert store.read().jobs["daily"].attempt == 0
+
+
 def test_a_due_time_can_be_moved_later_and_taken_away(store: StateStore) -> None:
     store.save_job(job(), lease_of(store))
     for due in (NOW, NOW + timedelta(days=1), None):
@@ -679,6 +689,28 @@ def test_a_queued_run_that_was_cancelled_does_not_begin(store: StateStore) -> No
     assert found.status is RunStatus.CANCELED
 
 
+def test_a_run_that_waited_keeps_what_it_was_queued_with(store: StateStore) -> None:
+    waited: dict[str, Any] = {
+        "queued_at": NOW - timedelta(minutes=2),
+        "due": NOW - timedelta(minutes=3),
+        "attempt": 2,
+    }
+    waiting = run(status=RunStatus.QUEUED, holder=None, detail={"source": "shop"}, **waited)
+    store.begin_run(waiting)
+    assert store.run("r1") == waiting
+    begun = NOW + timedelta(minutes=1)
+    store.begin_run(run(started=begun, detail={"pid": 7}))
+    assert store.run("r1") == run(started=begun, detail={"source": "shop", "pid": 7}, **waited)
+
+
+def test_what_is_learnt_at_a_runs_end_is_added_to_what_is_known_of_it(store: StateStore) -> None:
+    store.begin_run(run(detail={"source": "shop"}))
+    store.end_run("r1", RunStatus.CANCELED, NOW, detail={"seconds": 3})
+    store.end_run("r1", RunStatus.COMPLETED, NOW, detail={"seconds": 4})
+    known = {"source": "shop", "seconds": 4}
+    assert store.run("r1") == run(status=RunStatus.CANCELED, ended=NOW, detail=known)
+
+
 def test_runs_are_listed_latest_first_by_job(store: StateStore) -> None:
     for number in (2, 0, 3, 1):
         store.begin_run(run(f"r{number}", started=NOW + timedelta(microseconds=number)))
@@ -730,6 +762,10 @@ def test_applies_are_listed_latest_first_by_status(store: StateStore) -> None:
     assert store.applies() == (records[2], ended, records[0])
     assert store.applies(ApplyStatus.RUNNING, limit=1) == (records[2],)
     assert store.applies(ApplyStatus.PARTLY) == (ended,)
+    store.end_apply("a2", ApplyStatus.COMPLETED, NOW, "", lease, {"trigger": "schedule"})
+    assert store.applies(ApplyStatus.COMPLETED)[0].detail == {"trigger": "schedule"}
+    store.end_apply("a2", ApplyStatus.FAILED, NOW, "", lease)
+    assert store.applies(ApplyStatus.FAILED)[0].detail == {"trigger": "schedule"}
     with pytest.raises(ReconcileError, match="no apply a9"):
         store.end_apply("a9", ApplyStatus.FAILED, NOW, "", lease)
 

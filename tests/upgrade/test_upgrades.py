@@ -12,6 +12,7 @@ import pytest
 
 from olake_reconcile import __version__
 from olake_reconcile.model.stored import StreamPhase
+from olake_reconcile.state.migrations import FORMAT
 from tests.upgrade.make import HERE
 from tests.workspaces import Lab
 
@@ -39,17 +40,27 @@ def test_this_release_keeps_its_state_for_later_ones() -> None:
 
 
 def test_the_state_of_a_release_plans_to_no_changes(release: Lab) -> None:
-    release.ok("apply", "--auto-approve")  # a command that writes brings the format up to date
+    before = _state(release).read_bytes()
     for options in ((), ("--no-refresh",)):
         outcome = release.run("plan", "--detailed-exitcode", *options)
         assert outcome.code == 0, outcome.text
         assert "No changes." in outcome.out
         # A new setting must not make old records differ: a warning would be a change that nobody sees.
         assert outcome.err == ""
+    assert _state(release).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command", ["sync daily", "pause daily", "reconcile", "clear by_hand --auto-approve"]
+)
+def test_a_command_that_writes_brings_the_state_of_a_release_up_to_date(release: Lab, command: str) -> None:
+    release.ok(*command.split())
+    with closing(sqlite3.connect(_state(release))) as connection:
+        assert connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone() == (str(FORMAT),)
+    assert release.run("plan", "--detailed-exitcode").code == 0
 
 
 def test_the_history_and_holds_of_a_release_can_be_read(release: Lab) -> None:
-    release.ok("apply", "--auto-approve")
     history = release.ok("history").out
     for word in ("Sync", "Clear Destination", "completed", "failed"):
         assert word in history
@@ -61,7 +72,6 @@ def test_the_history_and_holds_of_a_release_can_be_read(release: Lab) -> None:
 
 
 def test_what_a_release_loaded_and_removed_is_still_known(release: Lab) -> None:
-    release.ok("apply", "--auto-approve")
     jobs = release.store.read().jobs
     phases = {f"{n}/{i}": s.phase for n, j in jobs.items() for i, s in j.streams.items()}
     assert phases == {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-FORMAT = 1
+FORMAT = 2
 
 
 def migrate(connection: sa.Connection, stored: int) -> None:
@@ -17,9 +17,9 @@ def migrate(connection: sa.Connection, stored: int) -> None:
     from alembic.migration import MigrationContext
     from alembic.operations import Operations
 
-    from olake_reconcile.state.migrations import v0001_first
+    from olake_reconcile.state.migrations import v0001_first, v0002_queue
 
-    steps = (v0001_first.upgrade,)
+    steps = (v0001_first.upgrade, v0002_queue.upgrade)
     operations = Operations(MigrationContext.configure(connection))
     for step in steps[stored:]:
         step(operations)
