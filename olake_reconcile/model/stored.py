@@ -59,7 +59,10 @@ class StoredEndpoint(Model):
 
 
 class StoredStream(Model):
-    """A stream of a stored job, removed ones included. `place` is where its table is now."""
+    """A stream of a stored job, removed ones included. `place` is where its table is now.
+
+    `synced_at` is the moment whose data the table shows: when the last committed run had begun to read, not its end.
+    """
 
     id: StreamId
     uid: str
@@ -72,6 +75,7 @@ class StoredStream(Model):
     phase_reason: str = ""
     position: dict[str, Any] = Field(default_factory=dict)
     last_load: LastLoad | None = None
+    synced_at: datetime | None = None
 
 
 class Hold(Model):

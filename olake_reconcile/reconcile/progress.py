@@ -1,10 +1,16 @@
-"""What a run's events mean for the state: outcomes, stream phases, the log."""
+"""What a run's events mean for the state: outcomes, stream phases, the log.
+
+While it runs its outcomes are refreshed every few seconds, so that another shell sees how far it is.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.event import (
     Event,
     Level,
@@ -17,11 +23,17 @@ from olake_reconcile.model.event import (
     StreamStarted,
 )
 from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.pace import pace
 from olake_reconcile.model.run import Run, RunStatus, StreamOutcome
 from olake_reconcile.model.stored import LastLoad, StoredJob, StreamPhase
 from olake_reconcile.reconcile.leases import HeldLease
 from olake_reconcile.reconcile.runlog import RunLog
 from olake_reconcile.reconcile.services import Services
+
+# How often what runs is written down for others to see: a write is a few milliseconds of disk.
+REFRESH_SECONDS = 2.0
+# How often the log tells how far a stream is.
+LOG_SECONDS = 60.0
 
 
 class RunProgress:
@@ -36,6 +48,9 @@ class RunProgress:
         self._lock = threading.Lock()
         self._outcomes: dict[StreamId, StreamOutcome] = {}
         self._first: set[StreamId] = set()
+        self._untold: set[StreamId] = set()
+        self._told = services.clock.monotonic()
+        self._logged: dict[StreamId, float] = {}
 
     def any(self, status: RunStatus) -> bool:
         """Whether a stream ended so."""
@@ -51,7 +66,7 @@ class RunProgress:
                 case StreamStarted():
                     self._started(event)
                 case Progress():
-                    pass  # shown, not stored: a stream's outcome has the totals
+                    self._moved(event)
                 case StreamCheckpoint():
                     self._checkpoint(event)
                 case StreamCommitted():
@@ -71,7 +86,48 @@ class RunProgress:
             # Killed from here on, nobody knows whether there is a table: an edit must clear it.
             self._first.add(event.stream)
             self._phase(event.stream, StreamPhase.LOADING)
-        self._save(StreamOutcome(stream=event.stream, status=RunStatus.RUNNING))
+        now = self._services.clock.now()
+        self._save(
+            StreamOutcome(
+                stream=event.stream,
+                status=RunStatus.RUNNING,
+                started=now,
+                told=now,
+                expected=event.rows,
+                chunk_count=event.chunks,
+                position_from=self._job.streams[event.stream].position,
+            )
+        )
+
+    def _moved(self, event: Progress) -> None:
+        """Keep the figures, and write all that changed down now and then: a run of 200 streams is one writer."""
+        self._outcomes[event.stream] = self._so_far(
+            event.stream,
+            told=self._services.clock.now(),
+            rows=event.rows,
+            bytes=event.bytes,
+            chunks=event.chunks,
+        )
+        self._untold.add(event.stream)
+        moment = self._services.clock.monotonic()
+        if moment - self._told >= REFRESH_SECONDS:
+            self._told = moment
+            self._refresh(sorted(self._untold))
+        if moment - self._logged.setdefault(event.stream, moment) >= LOG_SECONDS:
+            self._logged[event.stream] = moment
+            text = pace(self._outcomes[event.stream]).words()
+            self._write(Level.INFO, "stream_progress", event.stream, text)
+
+    def _refresh(self, streams: Iterable[StreamId]) -> None:
+        """Tell others how far the streams are. A store that is busy is told next time: nothing depends on it."""
+        try:
+            for stream in streams:
+                self._services.store.save_outcome(self._run.id, self._outcomes[stream])
+                self._untold.discard(stream)
+        except ReconcileError as error:
+            self._log.write(
+                Level.WARNING, "progress_not_stored", self._services.secrets.redact(error.summary)
+            )
 
     def _not_begun(self, stream: StreamId) -> None:
         """A first load that ended without a commit has left nothing to clear."""
@@ -103,9 +159,9 @@ class RunProgress:
         text = f"checkpoint: {event.rows:,} rows, {event.bytes:,} bytes so far"
         self._write(Level.INFO, "stream_checkpoint", event.stream, text)
         self._save(
-            StreamOutcome(
-                stream=event.stream,
-                status=RunStatus.RUNNING,
+            self._so_far(
+                event.stream,
+                told=self._services.clock.now(),
                 rows=event.rows,
                 bytes=event.bytes,
                 position_from=stream.position,
@@ -125,6 +181,7 @@ class RunProgress:
             phase=StreamPhase.LIVE,
             position=event.position,
             last_load=load,
+            synced_at=self._as_of,
             fence=self._lease.lease,
         )
         for policy in event.policies:
@@ -132,16 +189,21 @@ class RunProgress:
             self._write(Level.WARNING, "policy_applied", event.stream, text)
         text = f"committed {event.rows:,} rows, {event.bytes:,} bytes in {event.files} files, {event.seconds:.1f} s"
         self._write(Level.INFO, "stream_committed", event.stream, text)
+        known = self._so_far(event.stream)
         self._save(
-            StreamOutcome(
-                stream=event.stream,
-                status=RunStatus.COMPLETED,
-                rows=event.rows,
-                bytes=event.bytes,
-                seconds=event.seconds,
-                position_from=stream.position,
-                position_to=event.position,
-                policies=event.policies,
+            known.model_copy(
+                update={
+                    "status": RunStatus.COMPLETED,
+                    "rows": event.rows,
+                    "bytes": event.bytes,
+                    "seconds": event.seconds,
+                    "position_from": stream.position,
+                    "position_to": event.position,
+                    "policies": event.policies,
+                    "told": self._services.clock.now(),
+                    "chunks": known.chunk_count,
+                    "as_of": self._as_of,
+                }
             )
         )
 
@@ -164,8 +226,14 @@ class RunProgress:
         self._log.write(level, "run_ended", f"{self._job.name}: {run.status.value}, {run.rows:,} rows")
         return run
 
+    @property
+    def _as_of(self) -> datetime:
+        """The moment whose data a committed table certainly shows: snapshots are taken after the run's start."""
+        return self._run.started
+
     def _save(self, outcome: StreamOutcome) -> None:
         self._outcomes[outcome.stream] = outcome
+        self._untold.discard(outcome.stream)
         self._services.store.save_outcome(self._run.id, outcome)
 
     def _write(self, level: Level, action: str, stream: StreamId, message: str) -> None:

@@ -113,6 +113,7 @@ class AppliedTables:
         position: Mapping[str, Any],
         phase_reason: str = "",
         last_load: LastLoad | None = None,
+        synced_at: datetime | None = None,
         fence: Lease,
     ) -> bool:
         """Store how far a stream is; one of another generation, removed or unknown, is left alone."""
@@ -129,6 +130,8 @@ class AppliedTables:
             }
             if last_load is not None:
                 progress["last_load"] = last_load
+            if synced_at is not None:
+                progress["synced_at"] = synced_at
             record = stored.model_copy(update=progress).model_dump_json()
             connection.execute(streams.update().where(is_stream(job, stream)).values(record=record))
             return True
@@ -198,7 +201,11 @@ def _with_progress(stream: StoredStream, record: str | None) -> str:
     """Return the record to store: progress that a run saved since the caller read it is kept."""
     stored = StoredStream.model_validate_json(record) if record is not None else stream
     if stored.generation == stream.generation:
-        kept: dict[str, Any] = {"position": stored.position, "last_load": stored.last_load}
+        kept: dict[str, Any] = {
+            "position": stored.position,
+            "last_load": stored.last_load,
+            "synced_at": stored.synced_at,
+        }
         if StreamPhase.REMOVED not in (stored.phase, stream.phase):
             kept |= {"phase": stored.phase, "phase_reason": stored.phase_reason}
         stream = stream.model_copy(update=kept)

@@ -153,9 +153,11 @@ class StateStore(StateReader, Protocol):
         position: Mapping[str, Any],
         phase_reason: str = "",
         last_load: LastLoad | None = None,
+        synced_at: datetime | None = None,
         fence: Lease,
     ) -> bool:
-        """Store how far a stream is; the job's serial stays, and so does the last load where none is given.
+        """Store how far a stream is; the job's serial stays, and so do the last load and the age of the data where
+        none is given.
 
         Tells whether it was stored: a stream of another generation, removed meanwhile or unknown, is left alone.
         """
