@@ -50,9 +50,7 @@ def test_the_state_of_a_release_plans_to_no_changes(release: Lab) -> None:
     assert _state(release).read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "command", ["sync daily", "pause daily", "reconcile", "clear by_hand --auto-approve"]
-)
+@pytest.mark.parametrize("command", ["sync daily", "pause daily", "reconcile", "resume weekly"])
 def test_a_command_that_writes_brings_the_state_of_a_release_up_to_date(release: Lab, command: str) -> None:
     release.ok(*command.split())
     with closing(sqlite3.connect(_state(release))) as connection:
