@@ -116,3 +116,13 @@ class Run(Model):
     def bytes(self) -> int:
         """Bytes moved by all streams."""
         return sum(s.bytes for s in self.streams)
+
+
+class RunQuery(Model):
+    """What somebody wants to see of the history; None is any."""
+
+    job: str | None = None
+    status: RunStatus | None = None
+    type: RunType | None = None
+    since: datetime | None = None
+    limit: int = 20

@@ -7,14 +7,14 @@ was taken over raises `Locked`, so that a process which slept through its expiry
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep
 from olake_reconcile.model.names import Address, StreamId
-from olake_reconcile.model.run import Holder, Run, RunStatus, StreamOutcome
+from olake_reconcile.model.run import Holder, Run, RunQuery, RunStatus, StreamOutcome
 from olake_reconcile.model.stored import Hold, LastLoad, Stored, StoredEndpoint, StoredJob, StreamPhase
 
 APPLY_LOCK = "apply"  # the project's one apply lock; a job's lease is called `job:<name>`
@@ -64,6 +64,22 @@ class StateReader(Protocol):
 
         Raises `UsageError` when several begin so.
         """
+        ...
+
+    def find_runs(self, query: RunQuery) -> Sequence[Run]:
+        """Return the runs that a query asks for, with their streams, the latest first."""
+        ...
+
+    def unfinished_runs(self) -> Sequence[Run]:
+        """Return the runs that are queued or running, with their streams, the oldest first."""
+        ...
+
+    def latest_runs(self, status: RunStatus | None = None) -> Mapping[str, Run]:
+        """Return the latest run of each stored job, of that status if one is given, without its streams."""
+        ...
+
+    def known_runs(self, ids: Iterable[str]) -> frozenset[str]:
+        """Return those of `ids` that are stored."""
         ...
 
     def applies(self, status: ApplyStatus | None = None, limit: int = 20) -> Sequence[ApplyRecord]:
@@ -224,6 +240,22 @@ class StateStore(StateReader, Protocol):
 
         `detail` is added to what is known of it, whoever named the status.
         Whichever of finishing and cancelling comes first names the status.
+        """
+        ...
+
+    def prune_runs(
+        self, before: datetime, keep: int, *, job: str | None = None, limit: int = 500
+    ) -> Sequence[str]:
+        """Remove finished runs that began before `before` and are not among the latest `keep` of their job.
+
+        The last one that completed, of each type, stays. At most `limit` at once; returns their ids.
+        """
+        ...
+
+    def prune_applies(self, before: datetime, keep: int, *, limit: int = 500) -> int:
+        """Remove ended applies, with their journals, that began before `before` and are not the latest `keep`.
+
+        An apply that is unfinished stays, whatever its age. Returns how many went.
         """
         ...
 

@@ -29,7 +29,7 @@ class RunTables:
         if job is not None:
             found = found.where(runs.c.job == job)
         with self._database.read() as connection:
-            return tuple(_read(connection, found)) if connection is not None else ()
+            return tuple(read_runs(connection, found)) if connection is not None else ()
 
     def run(self, run_id: str) -> Run | None:
         """Return a run; a unique beginning of its id is enough. Raises `UsageError` when several begin so."""
@@ -37,7 +37,7 @@ class RunTables:
         with self._database.read() as connection:
             if connection is None or not run_id:
                 return None
-            found = list(_read(connection, sa.select(runs).where(begins).order_by(runs.c.id).limit(3)))
+            found = list(read_runs(connection, sa.select(runs).where(begins).order_by(runs.c.id).limit(3)))
         exact = [run for run in found if run.id == run_id]
         if len(found) > 1 and not exact:
             several = ", ".join(run.id for run in found)
@@ -87,7 +87,7 @@ class RunTables:
             if detail:
                 known = _known(connection, run_id, detail)
                 connection.execute(runs.update().where(runs.c.id == run_id).values(detail=known))
-            stored = next(_read(connection, sa.select(runs).where(runs.c.id == run_id)), None)
+            stored = next(read_runs(connection, sa.select(runs).where(runs.c.id == run_id)), None)
             if stored is None:
                 raise _no_run(run_id)
             return stored
@@ -110,12 +110,13 @@ class RunTables:
             return bool(connection.scalar(sa.select(runs.c.cancel_requested).where(runs.c.id == run_id)))
 
 
-def _read(connection: sa.Connection, found: sa.Select[Any]) -> Iterator[Run]:
+def read_runs(connection: sa.Connection, found: sa.Select[Any], *, streams: bool = True) -> Iterator[Run]:
+    """Yield the runs that a query of their table finds, with the outcomes of their streams unless not wanted."""
     rows = connection.execute(found).all()
     of_runs = run_streams.c.run.in_([row.id for row in rows])
     order = run_streams.c.namespace, run_streams.c.name
     outcomes: dict[str, list[StreamOutcome]] = {row.id: [] for row in rows}
-    for row in connection.execute(sa.select(run_streams).where(of_runs).order_by(*order)):
+    for row in connection.execute(sa.select(run_streams).where(of_runs).order_by(*order)) if streams else ():
         outcomes[row.run].append(StreamOutcome.model_validate_json(row.record))
     for row in rows:
         yield Run.model_validate({**row._mapping, "streams": outcomes[row.id], "detail": row.detail or {}})
