@@ -6,17 +6,30 @@ import getpass
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from olake_reconcile.clock import SystemClock
 from olake_reconcile.engine.base import Engine
 from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.project import Project
+from olake_reconcile.model.stored import Stored
 from olake_reconcile.reconcile.catalogues import Cached, cached_catalogues
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.secrets import Secrets, SystemSecrets, resolve_all
+from olake_reconcile.spec.revision import workspace_at
 from olake_reconcile.spec.workspace import Workspace, find_root, load_workspace
 
-__all__ = ["catalogues_of", "find_root", "read_offline", "read_workspace", "services_for", "system_secrets"]
+__all__ = [
+    "catalogues_of",
+    "find_root",
+    "read_export",
+    "read_offline",
+    "read_workspace",
+    "services_for",
+    "services_given",
+    "system_secrets",
+    "workspace_at",
+]
 
 
 def system_secrets(root: Path) -> SystemSecrets:
@@ -26,8 +39,9 @@ def system_secrets(root: Path) -> SystemSecrets:
 
 def read_workspace(root: Path, secrets: Secrets) -> tuple[Workspace, Mapping[str, Cached]]:
     """Return the workspace, checked against the cached catalogues, and these."""
-    cached = cached_catalogues(root / ".olake" / "cache")
-    return load_workspace(root, secrets, catalogues_of(cached)), cached
+    cache = root / ".olake" / "cache"
+    cached = cached_catalogues(cache)
+    return load_workspace(root, secrets, catalogues_of(cached), cache=cache), cached
 
 
 def read_offline(root: Path, secrets: Secrets) -> Workspace:
@@ -55,6 +69,29 @@ def services_for(root: Path, project: Project, secrets: Secrets) -> Services:
         holder=this_process(),
         who=_who(),
     )
+
+
+def services_given(root: Path, secrets: Secrets, stored: Stored) -> Services:
+    """Return the ports for a plan that starts from `stored` in place of the state store, which is not touched."""
+    from olake_reconcile.state.given import GivenState
+    from olake_reconcile.state.holder import this_process
+
+    return Services(
+        root=root,
+        clock=SystemClock(),
+        secrets=secrets,
+        store=GivenState(stored),
+        engine=_engine(),
+        holder=this_process(),
+        who=_who(),
+    )
+
+
+def read_export(document: Any) -> Stored:
+    """Return what `state export` printed. Raises `ReconcileError`."""
+    from olake_reconcile.state.exported import read_export
+
+    return read_export(document)
 
 
 def _engine() -> Engine:

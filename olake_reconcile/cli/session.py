@@ -16,6 +16,7 @@ from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.errors import InvalidWorkspace, ReconcileError
 from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.project import Project
+from olake_reconcile.model.stored import Stored
 from olake_reconcile.secrets import SystemSecrets
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class Session:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._warned: set[Diagnostic] = set()
+        self._given: Stored | None = None
+
+    def start_from(self, stored: Stored) -> None:
+        """Plan from `stored` in place of the state store, which is not touched from now on."""
+        self._given = stored
 
     def __enter__(self) -> Session:
         return self
@@ -110,8 +116,10 @@ class Session:
     @cached_property
     def services(self) -> Services:
         """The ports."""
-        from olake_reconcile.wiring import services_for
+        from olake_reconcile.wiring import services_for, services_given
 
+        if self._given is not None:
+            return services_given(self.root, self.secrets, self._given)
         return services_for(self.root, self.project, self.secrets)
 
     def warn(self, diagnostics: Iterable[Diagnostic]) -> None:
