@@ -9,6 +9,7 @@ from pyiceberg.table.snapshots import Snapshot
 
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, load_table, open_catalog
 from olake_reconcile.destinations.iceberg.owner import owner_of
+from olake_reconcile.destinations.iceberg.position import position_of
 from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.table import TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
 
@@ -34,12 +35,21 @@ def _status(catalog: SqlCatalog, place: TablePlace) -> TableStatus:
         return TableAbsent()
     head = table.metadata.current_snapshot()
     return TableFacts(
-        rows=_number(head, "total-records"),
+        rows=_rows(head),
         bytes=_number(head, "total-files-size"),
         files=_number(head, "total-data-files"),
         owner=owner_of(table.properties),
         snapshot=str(head.snapshot_id) if head else None,
+        position=position_of(table.metadata),
     )
+
+
+def _rows(head: Snapshot | None) -> int | None:
+    """Return how many rows a reader sees; unknown when somebody deleted by equality."""
+    records, deleted = _number(head, "total-records"), _number(head, "total-position-deletes")
+    if records is None or _number(head, "total-equality-deletes"):
+        return None
+    return records - (deleted or 0)
 
 
 def _number(head: Snapshot | None, name: str) -> int | None:

@@ -22,7 +22,6 @@ from pyiceberg.schema import Schema
 from olake_reconcile.destinations.iceberg.partition import Key, Splitter
 from olake_reconcile.destinations.iceberg.schema import arrow_schema, conform
 from olake_reconcile.destinations.iceberg.statistics import FileStatistics, file_statistics
-from olake_reconcile.model.column_type import DestinationColumn
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +43,13 @@ _SAMPLE_ROWS = 50_000
 class TableFormat:
     """What every file of one load has in common."""
 
-    columns: tuple[DestinationColumn, ...]
-    schema: Schema
+    schema: Schema  # what a file holds; columns of the table that it lacks are NULL
     spec: PartitionSpec
     folder: str  # where data files go
 
     def arrow(self) -> pa.Schema:
         """Return the Arrow schema of the files."""
-        return arrow_schema(self.columns, self.schema)
+        return arrow_schema(self.schema)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +57,7 @@ class WrittenFile:
     """A finished data file."""
 
     location: str
+    spec_id: int
     key: Key
     size: int
     statistics: FileStatistics
@@ -168,7 +167,15 @@ class DataWriter:
         size = file.stream.tell()
         file.stream.close()
         statistics = file_statistics(file.writer.writer.metadata, self._format.schema)
-        self._finished.append(WrittenFile(location=file.location, key=key, size=size, statistics=statistics))
+        self._finished.append(
+            WrittenFile(
+                location=file.location,
+                spec_id=self._format.spec.spec_id,
+                key=key,
+                size=size,
+                statistics=statistics,
+            )
+        )
 
 
 def _repetitive(table: pa.Table) -> list[str] | bool:

@@ -109,8 +109,11 @@ class Splitter:
 
     def __init__(self, spec: PartitionSpec, schema: Schema) -> None:
         places = {field.field_id: i for i, field in enumerate(schema.fields)}
+        # A column that the files lack is NULL in every row, and so is its partition.
         self._fields = [
             _Computed(places[f.source_id], f.transform.pyarrow_transform(schema.find_type(f.source_id)))
+            if f.source_id in places
+            else None
             for f in spec.fields
         ]
 
@@ -119,7 +122,10 @@ class Splitter:
         if not self._fields:
             yield (), batch
             return
-        results = [_stored(f.compute(_computable(batch.column(f.position)))) for f in self._fields]
+        results = [
+            _stored(f.compute(_computable(batch.column(f.position)))) if f else pa.nulls(batch.num_rows)
+            for f in self._fields
+        ]
         names = [str(i) for i in range(len(results))]
         rows = pa.array(range(batch.num_rows), pa.int64())
         keyed = pa.table([*results, rows], names=[*names, "row"])

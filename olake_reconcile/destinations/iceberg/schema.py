@@ -62,63 +62,56 @@ def iceberg_schema(columns: Sequence[DestinationColumn], current: Schema | None,
             field_id = next(fresh)
             fields.append(
                 NestedField(
-                    field_id, column.name, _iceberg_type(column.type, lambda: next(fresh)), required=False
+                    field_id, column.name, iceberg_type(column.type, lambda: next(fresh)), required=False
                 )
             )
     return Schema(*fields, schema_id=0)
 
 
-def _iceberg_type(type_: ColumnType, next_id: Callable[[], int]) -> IcebergType:
+def iceberg_type(type_: ColumnType, next_id: Callable[[], int]) -> IcebergType:
+    """Return Iceberg's type for `type_`; `next_id` numbers the elements of lists."""
     if type_.kind is Kind.DECIMAL:
         return DecimalType(type_.precision, type_.scale)
     if type_.element is not None:
-        return ListType(next_id(), _iceberg_type(type_.element, next_id), element_required=False)
+        return ListType(next_id(), iceberg_type(type_.element, next_id), element_required=False)
     return _ICEBERG[type_.kind]
 
 
 def _same(old: IcebergType, new: ColumnType) -> bool:
     if isinstance(old, ListType):
         return new.element is not None and _same(old.element_type, new.element)
-    return new.element is None and old == _iceberg_type(new, lambda: 0)
+    return new.element is None and old == iceberg_type(new, lambda: 0)
 
 
-_ARROW: dict[Kind, Callable[[], pa.DataType]] = {
-    Kind.BOOLEAN: pa.bool_,
-    Kind.INT: pa.int32,
-    Kind.LONG: pa.int64,
-    Kind.FLOAT: pa.float32,
-    Kind.DOUBLE: pa.float64,
-    Kind.DATE: pa.date32,
-    Kind.TIME: lambda: pa.time64("us"),
-    Kind.TIMESTAMP: lambda: pa.timestamp("us"),
-    Kind.TIMESTAMPTZ: lambda: pa.timestamp("us", tz="UTC"),
-    Kind.STRING: pa.large_string,
-    Kind.UUID: pa.uuid,
-    Kind.BINARY: pa.large_binary,
+_ARROW: dict[type[IcebergType], Callable[[], pa.DataType]] = {
+    BooleanType: pa.bool_,
+    IntegerType: pa.int32,
+    LongType: pa.int64,
+    FloatType: pa.float32,
+    DoubleType: pa.float64,
+    DateType: pa.date32,
+    TimeType: lambda: pa.time64("us"),
+    TimestampType: lambda: pa.timestamp("us"),
+    TimestamptzType: lambda: pa.timestamp("us", tz="UTC"),
+    StringType: pa.large_string,
+    UUIDType: pa.uuid,
+    BinaryType: pa.large_binary,
 }
 
 
-def arrow_schema(columns: Sequence[DestinationColumn], schema: Schema) -> pa.Schema:
-    """Return the Arrow schema of a Parquet file: the types of `columns`, the ids of `schema`."""
-    return pa.schema(
-        [
-            _arrow_field(column.name, column.type, field.field_id, field.field_type)
-            for column, field in zip(columns, schema.fields, strict=True)
-        ]
-    )
+def arrow_schema(schema: Schema) -> pa.Schema:
+    """Return the Arrow schema of a Parquet file with the columns of `schema`, its field ids included."""
+    return pa.schema([_arrow_field(field.name, field.field_id, field.field_type) for field in schema.fields])
 
 
-def _arrow_field(name: str, type_: ColumnType, field_id: int, iceberg: IcebergType) -> pa.Field:
+def _arrow_field(name: str, field_id: int, type_: IcebergType) -> pa.Field:
     arrow: pa.DataType
-    if isinstance(iceberg, ListType):
-        assert type_.element is not None
-        arrow = pa.large_list(
-            _arrow_field("element", type_.element, iceberg.element_id, iceberg.element_type)
-        )
-    elif type_.kind is Kind.DECIMAL:
+    if isinstance(type_, ListType):
+        arrow = pa.large_list(_arrow_field("element", type_.element_id, type_.element_type))
+    elif isinstance(type_, DecimalType):
         arrow = pa.decimal128(type_.precision, type_.scale)
     else:
-        arrow = _ARROW[type_.kind]()
+        arrow = _ARROW[type(type_)]()
     return pa.field(name, arrow, nullable=True, metadata={"PARQUET:field_id": str(field_id)})
 
 
@@ -143,11 +136,21 @@ def _conform(array: pa.Array, type_: pa.DataType, column: str) -> pa.Array:
 
 
 def _same_values(found: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether a cast keeps every value: small integers, DuckDB's booleans, the name of the time zone UTC."""
+    """Whether a cast keeps every value: wider numbers, DuckDB's booleans, the name of the time zone UTC."""
     if pa.types.is_boolean(wanted):
         return isinstance(found, pa.Bool8Type)
-    if pa.types.is_int32(wanted):
-        return bool(pa.types.is_int16(found))
+    if pa.types.is_int32(wanted) or pa.types.is_int64(wanted):
+        return bool(pa.types.is_signed_integer(found) and found.bit_width < wanted.bit_width)
+    if pa.types.is_float64(wanted):
+        return bool(pa.types.is_float32(found))
+    if pa.types.is_decimal128(wanted):
+        return bool(
+            pa.types.is_decimal(found) and found.scale == wanted.scale and found.precision <= wanted.precision
+        )
+    if pa.types.is_large_string(wanted):
+        return bool(pa.types.is_string(found))
+    if pa.types.is_large_binary(wanted):
+        return bool(pa.types.is_binary(found))
     return bool(
         pa.types.is_timestamp(wanted)
         and pa.types.is_timestamp(found)
