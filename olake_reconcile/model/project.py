@@ -30,6 +30,13 @@ class Safety(Model):
     keep_cleared: int = 0  # seconds
 
 
+class Retention(Model):
+    """How long the history lasts: a run stays while it is one of the latest `runs` of its job or younger than `days`."""
+
+    runs: Annotated[int, Field(ge=1, le=100_000)] = 100
+    days: Annotated[int, Field(ge=1, le=3650)] = 14
+
+
 class Project(Model):
     """A workspace's name, identity, state store and limits. `state` may hold references."""
 
@@ -39,4 +46,5 @@ class Project(Model):
     runtime: Runtime = Runtime.EMBEDDED
     limits: Limits = Limits()
     safety: Safety = Safety()
+    retention: Retention = Retention()
     catalog_max_age: int = 3600  # seconds

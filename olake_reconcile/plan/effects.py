@@ -138,6 +138,7 @@ PROJECT_EFFECTS: dict[str, Effect] = {
     "runtime": Effect.NOT_STORED,  # reaches the jobs, and counts there
     "limits": Effect.NOT_STORED,
     "safety": Effect.NOT_STORED,
+    "retention": Effect.NOT_STORED,
     "catalog_max_age": Effect.NOT_STORED,
 }
 

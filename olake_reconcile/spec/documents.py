@@ -225,6 +225,17 @@ class SafetySettings(Written):
     )
 
 
+class RetentionSettings(Written):
+    """How long runs and their logs are kept: while either says so."""
+
+    runs: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="So many of each job's latest runs are kept, however old. Default: 100."
+    )
+    days: Annotated[int, Field(ge=1, le=3650)] | None = Field(
+        None, description="Runs of the last so many days are kept, however many. Default: 14."
+    )
+
+
 def _state_from_text(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
@@ -246,6 +257,7 @@ class ProjectDocument(Written):
     job_defaults: JobSettings | None = Field(None, description="Settings of all jobs that do not set them.")
     limits: LimitSettings | None = Field(None, description="How much may happen at once.")
     safety: SafetySettings | None = Field(None, description="What an apply may do unasked.")
+    retention: RetentionSettings | None = Field(None, description="How long the history is kept.")
     catalog_max_age: Duration | None = Field(
         None, description="When plan looks at a source again. Default: 1h."
     )

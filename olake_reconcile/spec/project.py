@@ -8,7 +8,7 @@ from typing import Any
 
 from olake_reconcile.model.job import Runtime
 from olake_reconcile.model.names import NAME
-from olake_reconcile.model.project import Limits, Project, Safety
+from olake_reconcile.model.project import Limits, Project, Retention, Safety
 from olake_reconcile.model.reference import is_only_references
 from olake_reconcile.spec import supported
 from olake_reconcile.spec.documents import ProjectDocument
@@ -46,6 +46,7 @@ def read_project(document: Document) -> ProjectEntry:
     given: dict[str, Any] = {
         "limits": Limits(**_given(root.get("limits"))),
         "safety": _safety(document, root),
+        "retention": Retention(**_given(root.get("retention"))),
     }
     if root.get("state") is not None:
         state = root["state"]

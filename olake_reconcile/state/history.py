@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -14,6 +15,7 @@ from olake_reconcile.state.sqlite import SqliteDatabase
 from olake_reconcile.state.tables import applies, jobs, runs
 
 _UNFINISHED = tuple(status.value for status in RunStatus if not status.is_final)
+_ENDED = runs.c.status.not_in(_UNFINISHED)
 _LATEST_FIRST = runs.c.started.desc(), runs.c.id.desc()
 
 
@@ -75,32 +77,12 @@ class HistoryTables:
         """
         if not self._database.exists():
             return ()
-        ended = runs.c.status.not_in(_UNFINISHED)
-        ranked = sa.select(
-            runs.c.id,
-            runs.c.status,
-            runs.c.started,
-            sa.func.row_number().over(partition_by=runs.c.job, order_by=_LATEST_FIRST).label("rank"),
-            sa.func.row_number()
-            .over(partition_by=(runs.c.job, runs.c.type, runs.c.status), order_by=_LATEST_FIRST)
-            .label("of_kind"),
-            ended.label("ended"),
-        )
-        if job is not None:
-            ranked = ranked.where(runs.c.job == job)
-        all_ = ranked.subquery()
-        last_good = (all_.c.status == RunStatus.COMPLETED) & (all_.c.of_kind == 1)
-        old = (
-            sa.select(all_.c.id)
-            .where(all_.c.ended, all_.c.rank > keep, all_.c.started < before, sa.not_(last_good))
-            .order_by(all_.c.started)
-            .limit(limit)
-        )
+        old = _old_runs(before, keep, job).limit(limit)
         with self._database.read() as connection:
             if connection is None or not (ids := list(connection.scalars(old))):
                 return ()  # nearly always: no write lock is taken for it
         with self._database.write() as connection:
-            connection.execute(runs.delete().where(runs.c.id.in_(ids), ended))
+            connection.execute(runs.delete().where(runs.c.id.in_(ids), _ENDED))
         return ids
 
     def prune_applies(self, before: datetime, keep: int, *, limit: int = 500) -> int:
@@ -121,3 +103,34 @@ class HistoryTables:
         with self._database.write() as connection:
             gone = applies.c.id.in_(ids) & (applies.c.status != ApplyStatus.RUNNING)
             return connection.execute(applies.delete().where(gone)).rowcount
+
+
+def _old_runs(before: datetime, keep: int, job: str | None) -> sa.Select[Any]:
+    """Return what finds the runs that may go. Each job's edge is one look at the index; only what is past it is read."""
+    names = sa.select(runs.c.job).distinct()
+    if job is not None:
+        names = names.where(runs.c.job == job)
+    named, ranked, later = names.subquery(), runs.alias(), runs.alias()
+    edge = (
+        sa.select(ranked.c.started)
+        .where(ranked.c.job == named.c.job)
+        .order_by(ranked.c.started.desc(), ranked.c.id.desc())
+        .limit(1)
+        .offset(max(1, keep) - 1)
+        .correlate(named)
+        .scalar_subquery()
+    )
+    edges = sa.select(named.c.job, edge.label("edge")).subquery()
+    better = sa.exists().where(
+        later.c.job == runs.c.job,
+        later.c.type == runs.c.type,
+        later.c.status == RunStatus.COMPLETED,
+        later.c.started > runs.c.started,
+    )
+    return (
+        sa.select(runs.c.id)
+        .join(edges, edges.c.job == runs.c.job)
+        .where(_ENDED, runs.c.started < before, runs.c.started < edges.c.edge)
+        .where((runs.c.status != RunStatus.COMPLETED) | better)
+        .order_by(runs.c.started)
+    )

@@ -135,7 +135,8 @@ def _known(connection: sa.Connection, run_id: str, more: Mapping[str, Any]) -> d
 def _save_outcome(connection: sa.Connection, run_id: str, outcome: StreamOutcome) -> None:
     key = {"run": run_id, "namespace": outcome.stream.namespace, "name": outcome.stream.name}
     found = sa.and_(*(run_streams.c[name] == part for name, part in key.items()))
-    record = outcome.model_dump_json()
+    # Without defaults: most outcomes say that little happened, and there are millions of them.
+    record = outcome.model_dump_json(exclude_defaults=True)
     changed = connection.execute(run_streams.update().where(found).values(record=record))
     if not changed.rowcount:
         connection.execute(run_streams.insert().values(record=record, **key))
