@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -45,7 +46,7 @@ class Job(Model):
     timeout: int | None = None
     jitter: int | None = None
     protect: Protect = Protect()
-    streams: dict[StreamId, Stream] = Field(default_factory=dict)
+    streams: Mapping[StreamId, Stream] = Field(default_factory=dict)
 
 
 def show_job(job: Job) -> dict[str, Any]:

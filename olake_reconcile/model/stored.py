@@ -6,6 +6,7 @@ the model that wrote them. Secrets are never in here: references, and fingerprin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -103,7 +104,7 @@ class StoredJob(Model):
     spec: dict[str, Any]
     fingerprint: str
     model_version: int = MODEL_VERSION
-    streams: dict[StreamId, StoredStream] = Field(default_factory=dict)
+    streams: Mapping[StreamId, StoredStream] = Field(default_factory=dict)
     due: datetime | None = None
     due_reason: str = ""
     attempt: int = 0

@@ -6,18 +6,25 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from olake_reconcile.diagnostics import Severity, did_you_mean
+from olake_reconcile.model import codec
 from olake_reconcile.model.catalogue import Catalogue
+from olake_reconcile.model.deferred import Deferred
 from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.job import Job, Runtime
+from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.stream import Stream
 from olake_reconcile.secrets import Secrets
+from olake_reconcile.spec.cache import Remembered
 from olake_reconcile.spec.catalogue_checks import check_catalogue, note_unchecked
 from olake_reconcile.spec.cross_checks import check_never_due, check_tables
 from olake_reconcile.spec.declarations import read_declarations
 from olake_reconcile.spec.endpoints import DestinationEntry, SourceEntry, read_destination, read_source
+from olake_reconcile.spec.entries import JobEntries, digest_of_context, recalled, to_remember
 from olake_reconcile.spec.files import ROOT_FILE
 from olake_reconcile.spec.job_settings import JobLayer
 from olake_reconcile.spec.jobs import JobEntry, build_job, read_job
 from olake_reconcile.spec.origins import FileOrigins
+from olake_reconcile.spec.outline import Outline
 from olake_reconcile.spec.project import ProjectEntry, check_name, read_project
 from olake_reconcile.spec.reader import Documents
 from olake_reconcile.spec.report import Document, Report, quoted
@@ -33,25 +40,34 @@ def assemble(
     report: Report,
     *,
     checked_note: bool,
-) -> Desired | None:
-    """Return what the documents declare together, None when there is no usable project."""
+    remembered: Remembered,
+) -> tuple[Desired | None, Remembered]:
+    """Return what the documents declare together, None when there is no usable project; and what to remember.
+
+    Jobs whose files are unread come from what is `remembered`.
+    """
     project = _project(documents, report)
     sources = _by_name(read_source(d, secrets) for d in documents.by_kind["Source"])
     destinations = _by_name(read_destination(d, secrets) for d in documents.by_kind["Destination"])
-    entries = _by_name(read_job(d) for d in documents.by_kind["Job"])
+    context = digest_of_context(project, sources, destinations, catalogues)
+    outlined = recalled(remembered, context, documents, secrets, report)
+    entries = JobEntries(_by_name(read_job(d) for d in documents.by_kind["Job"]), outlined, secrets)
     builder = _Jobs(project, sources, destinations, complete=documents.complete)
-    built = {name: job for name, entry in entries.items() if (job := builder.build(entry)) is not None}
-    check_never_due(entries, built)
-    check_tables(entries, built, destinations)
-    for name, job in built.items():
+    fresh = {name: job for name, entry in entries.fresh.items() if (job := builder.build(entry)) is not None}
+    check_never_due(entries, fresh)
+    for name, job in fresh.items():
         if job.source in catalogues:
             check_catalogue(project, entries[name], job, catalogues[job.source])
+    built = dict(
+        sorted((fresh | {n: builder.recalled(entries, o.outline) for n, o in outlined.items()}).items())
+    )
+    check_tables(entries, built, destinations, entries.tables)
     said = read_declarations(documents, sources, destinations, entries)
     if checked_note:
         note_unchecked(report, {job.source for job in built.values()} - catalogues.keys())
     if project is None or project.model is None:
-        return None
-    return Desired(
+        return None, remembered
+    desired = Desired(
         project=project.model,
         sources={n: e.model for n, e in sources.items() if e.model},
         destinations={n: e.model for n, e in destinations.items() if e.model},
@@ -63,6 +79,9 @@ def assemble(
         origins=FileOrigins(project, sources, destinations, entries),
         warnings=tuple(d for d in report.found if d.severity is Severity.WARNING),
     )
+    if report.has_errors:
+        return desired, remembered
+    return desired, to_remember(context, documents, built, entries, report)
 
 
 def _project(documents: Documents, report: Report) -> ProjectEntry | None:
@@ -132,6 +151,17 @@ class _Jobs:
             destination or DestinationEntry(nothing, None),
             model.runtime if model else Runtime.EMBEDDED,
         )
+
+    def recalled(self, entries: JobEntries, outline: Outline) -> Job:
+        """Return a job as it is remembered; its streams are read from its file when somebody asks for one."""
+
+        def streams() -> Mapping[StreamId, Stream]:
+            job = self.build(entries[outline.name])
+            assert job is not None, "only jobs without mistakes are remembered"
+            return job.streams
+
+        known = Deferred(len(outline.tables), streams, lambda: outline.digest)
+        return codec.read_job(outline.name, outline.settings).model_copy(update={"streams": known})
 
     def _find(self, entry: JobEntry, what: str, known: Mapping[str, Entry]) -> Entry | None:
         """Return the source or destination that a job, or its defaults, names; complain when there is none."""

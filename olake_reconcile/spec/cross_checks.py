@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from olake_reconcile.model.job import Job
+from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.schedule import Schedule, next_due
 from olake_reconcile.spec.endpoints import DestinationEntry
 from olake_reconcile.spec.jobs import JobEntry
+from olake_reconcile.spec.outline import Table
 from olake_reconcile.spec.report import quoted
 
 
 def check_tables(
-    entries: Mapping[str, JobEntry], jobs: Mapping[str, Job], destinations: Mapping[str, DestinationEntry]
+    entries: Mapping[str, JobEntry],
+    jobs: Mapping[str, Job],
+    destinations: Mapping[str, DestinationEntry],
+    tables: Callable[[Job], Iterable[Table]],
 ) -> None:
-    """Complain about streams that write one table; catalogs fold case, so the letters' case does not count."""
-    taken: dict[tuple[object, ...], tuple[str, str]] = {}
+    """Complain about streams that write one table; catalogs fold case, so the letters' case does not count.
+
+    `tables` tells what a job writes.
+    """
+    taken: dict[tuple[object, ...], tuple[str, StreamId]] = {}
     for name, job in jobs.items():
         destination = destinations.get(job.destination)
         lake = destination.identity if destination else (job.destination,)
-        for stream in job.streams.values():
-            table = f"{stream.destination_database}.{stream.destination_table}"
-            key = (lake, table.lower())
-            other = taken.setdefault(key, (name, str(stream.id)))
-            if other != (name, str(stream.id)):
-                _complain(entries, other, (name, str(stream.id)), f"destination.{job.destination} {table}")
+        for stream, database, table in tables(job):
+            writer = (name, stream)
+            other = taken.setdefault((lake, f"{database}.{table}".lower()), writer)
+            if other != writer:
+                one, two = (other[0], str(other[1])), (name, str(stream))
+                _complain(entries, one, two, f"destination.{job.destination} {database}.{table}")
 
 
 def _complain(

@@ -15,7 +15,7 @@ from olake_reconcile.model.names import Address, parse_address
 from olake_reconcile.model.table import TablePlace
 from olake_reconcile.spec.documents import ApprovalDocument, ImportDocument, MovedDocument, RemovedDocument
 from olake_reconcile.spec.endpoints import DestinationEntry, SourceEntry
-from olake_reconcile.spec.jobs import JobEntry
+from olake_reconcile.spec.entries import JobEntries
 from olake_reconcile.spec.node import Map
 from olake_reconcile.spec.reader import Documents
 from olake_reconcile.spec.report import Document, quoted
@@ -38,10 +38,10 @@ def read_declarations(
     documents: Documents,
     sources: Mapping[str, SourceEntry],
     destinations: Mapping[str, DestinationEntry],
-    jobs: Mapping[str, JobEntry],
+    jobs: JobEntries,
 ) -> Declarations:
     """Return what the documents say, after complaining about what cannot be meant."""
-    declared = _declared(sources, destinations, jobs)
+    declared = _Declared(sources, destinations, jobs)
     # A file that could not be read may hold what seems to be missing.
     check = _Checks(declared, complete=documents.complete)
     return Declarations(
@@ -56,17 +56,52 @@ def _read(documents: Sequence[Document], read: Callable[[Document], Said | None]
     return tuple(said for document in documents if (said := read(document)) is not None)
 
 
-def _declared(
-    sources: Mapping[str, SourceEntry],
-    destinations: Mapping[str, DestinationEntry],
-    jobs: Mapping[str, JobEntry],
-) -> dict[Address, Document]:
-    found = {Address("source", name): entry.document for name, entry in sources.items()}
-    found |= {Address("destination", name): entry.document for name, entry in destinations.items()}
-    for name, job in jobs.items():
-        found[Address("job", name)] = job.document
-        found |= {Address.of_stream(name, stream): job.document for stream, _ in job.streams.values()}
-    return found
+class _Declared(Mapping[Address, Document]):
+    """What is declared, by address, and where. Looked up, never listed in advance: it may be 20,000 streams."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, SourceEntry],
+        destinations: Mapping[str, DestinationEntry],
+        jobs: JobEntries,
+    ) -> None:
+        self._sources = sources
+        self._destinations = destinations
+        self._jobs = jobs
+
+    def __contains__(self, address: object) -> bool:
+        match address:
+            case Address(kind="source", name=name):
+                return name in self._sources
+            case Address(kind="destination", name=name):
+                return name in self._destinations
+            case Address(kind="job", name=name):
+                return name in self._jobs
+            case Address(kind="stream", name=name, stream=stream):
+                return name in self._jobs and stream in map(str, self._jobs.streams(name))
+            case _:
+                return False
+
+    def __getitem__(self, address: Address) -> Document:
+        if address not in self:
+            raise KeyError(address)
+        match address.kind:
+            case "source":
+                return self._sources[address.name].document
+            case "destination":
+                return self._destinations[address.name].document
+            case "job" | "stream":
+                return self._jobs[address.name].document
+
+    def __iter__(self) -> Iterator[Address]:
+        yield from (Address("source", name) for name in self._sources)
+        yield from (Address("destination", name) for name in self._destinations)
+        for name in self._jobs:
+            yield Address("job", name)
+            yield from (Address.of_stream(name, stream) for stream in self._jobs.streams(name))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _place(document: Document) -> Place:

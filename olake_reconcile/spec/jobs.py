@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from olake_reconcile.model.deferred import Deferred
 from olake_reconcile.model.endpoint import DestinationType
 from olake_reconcile.model.job import Job, Runtime
 from olake_reconcile.model.names import StreamId
@@ -15,6 +16,7 @@ from olake_reconcile.spec.documents import JobDocument
 from olake_reconcile.spec.endpoints import DestinationEntry, SourceEntry
 from olake_reconcile.spec.job_settings import JobLayer, read_layer, retry_of
 from olake_reconcile.spec.node import Map
+from olake_reconcile.spec.outline import streams_digest
 from olake_reconcile.spec.project import check_name
 from olake_reconcile.spec.report import Document, quoted
 from olake_reconcile.spec.settings import Settings, read_settings
@@ -81,7 +83,9 @@ def build_job(
     given["retry"] = retry_of(layer.values)
     given["protect"] = Protect(**given.get("protect", {}))
     given.setdefault("runtime", runtime)
-    return Job(name=entry.name, streams={i: s for i, s in built.items() if s is not None}, **given)
+    models = {i: s for i, s in built.items() if s is not None}
+    known = Deferred(len(models), lambda: models, lambda: streams_digest(models))
+    return Job(name=entry.name, **given).model_copy(update={"streams": known})
 
 
 class _Streams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,21 @@ _UNRESOLVED = {
 
 @dataclass(slots=True)
 class Documents:
-    """All documents by kind, in the order of files. `complete` is false when part of a file could not be read."""
+    """All documents by kind, in the order of files. `complete` is false when part of a file could not be read.
+
+    `unread` are files of which enough is remembered: none of their documents is in `by_kind`.
+    """
 
     texts: dict[str, SourceText] = field(default_factory=dict)
     by_kind: dict[str, list[Document]] = field(default_factory=lambda: {kind: [] for kind in DOCUMENTS})
     complete: bool = True
+    unread: list[SourceText] = field(default_factory=list)
 
 
-def read_documents(root: Path, secrets: Secrets, report: Report) -> Documents:
-    """Read all files of the workspace at `root`."""
+def read_documents(
+    root: Path, secrets: Secrets, report: Report, is_known: Callable[[SourceText], bool] = lambda _: False
+) -> Documents:
+    """Read all files of the workspace at `root`; of those that `is_known` names, only the text."""
     documents = Documents()
     names, refused = workspace_files(root)
     report.found += refused
@@ -46,11 +53,15 @@ def read_documents(root: Path, secrets: Secrets, report: Report) -> Documents:
             documents.complete = False
         else:
             documents.texts[name] = text
-            _read_file(text, secrets, report, documents)
+            if is_known(text):
+                documents.unread.append(text)
+            else:
+                read_file(text, secrets, report, documents)
     return documents
 
 
-def _read_file(text: SourceText, secrets: Secrets, report: Report, documents: Documents) -> None:
+def read_file(text: SourceText, secrets: Secrets, report: Report, documents: Documents) -> None:
+    """Add the documents of one file to `documents`, and its mistakes to `report`."""
     parsed = parse(text.text)
     whole = Document("", Map(0), text, report)
     for mistake in parsed.mistakes:

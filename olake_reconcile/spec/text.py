@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from functools import cached_property
 
@@ -18,6 +19,11 @@ class SourceText:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.text = text
+
+    @cached_property
+    def digest(self) -> str:
+        """The fingerprint of the text."""
+        return hashlib.blake2b(self.text.encode(), digest_size=16).hexdigest()
 
     @cached_property
     def _line_starts(self) -> list[int]:

@@ -14,6 +14,7 @@ from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.project import Project
 from olake_reconcile.secrets import Secrets
 from olake_reconcile.spec.assemble import assemble
+from olake_reconcile.spec.cache import Remembered, recall, remember
 from olake_reconcile.spec.files import find_root
 from olake_reconcile.spec.reader import read_documents
 from olake_reconcile.spec.report import Report
@@ -34,17 +35,28 @@ class Workspace:
 
 
 def load_workspace(
-    root: Path, secrets: Secrets, catalogues: Mapping[str, Catalogue], *, checked_note: bool = True
+    root: Path,
+    secrets: Secrets,
+    catalogues: Mapping[str, Catalogue],
+    *,
+    checked_note: bool = True,
+    cache: Path | None = None,
 ) -> Workspace:
     """Read the workspace at `root`; never raises for what its files hold.
 
     Streams and columns are checked against `catalogues` (by source name); a source that has none there is
-    noted unless `checked_note` is false.
+    noted unless `checked_note` is false. Files that the folder `cache` remembers are not read again, and
+    what is returned is the same with it as without.
     """
     report = Report()
+    known = recall(cache) if cache else Remembered()
     with _without_collections():
-        files = read_documents(root, secrets, report)
-        desired = assemble(files, catalogues, secrets, report, checked_note=checked_note)
+        files = read_documents(root, secrets, report, lambda text: known.of(text) is not None)
+        desired, now_known = assemble(
+            files, catalogues, secrets, report, checked_note=checked_note, remembered=known
+        )
+        if cache and now_known != known:
+            remember(cache, now_known)
     diagnostics = report.finish(files.texts)
     project = desired.project if desired else None
     return Workspace(None if report.has_errors else desired, diagnostics, project)

@@ -23,6 +23,7 @@ from olake_reconcile.model.stored import (
 )
 from olake_reconcile.state.base import EndpointKind, Lease
 from olake_reconcile.state.format import set_value, value
+from olake_reconcile.state.lazily import stored_streams
 from olake_reconcile.state.leases import check_fence
 from olake_reconcile.state.sqlite import SqliteDatabase
 from olake_reconcile.state.tables import endpoints, holds, jobs, streams
@@ -46,7 +47,7 @@ class AppliedTables:
                 exists=value(connection, _APPLIED) is not None,
                 sources=_read_endpoints(connection, "source"),
                 destinations=_read_endpoints(connection, "destination"),
-                jobs=_read_jobs(connection, job),
+                jobs=_read_jobs(self._database, connection, job),
             )
 
     def key(self) -> bytes | None:
@@ -81,7 +82,9 @@ class AppliedTables:
         """Remove it; absent is fine. Raises `Blocked` while a stored job uses it."""
         with self._database.write() as connection:
             check_fence(connection, fence)
-            users = sorted(n for n, j in _read_jobs(connection, None).items() if j.spec.get(kind) == name)
+            users = sorted(
+                n for n, j in _read_jobs(self._database, connection, None).items() if j.spec.get(kind) == name
+            )
             if users:
                 raise Blocked(f"{kind}.{name} is used by {', '.join(users[:5])}", remedy="Remove them first.")
             connection.execute(endpoints.delete().where(endpoints.c.kind == kind, endpoints.c.name == name))
@@ -229,12 +232,12 @@ def _read_endpoints(connection: sa.Connection, kind: EndpointKind) -> dict[str, 
     }
 
 
-def _read_jobs(connection: sa.Connection, only: str | None) -> dict[str, StoredJob]:
+def _read_jobs(database: SqliteDatabase, connection: sa.Connection, only: str | None) -> dict[str, StoredJob]:
     found = sa.select(jobs).order_by(jobs.c.name)
     if only is not None:
         found = found.where(jobs.c.name == only)
     held = {row.job: _hold(row) for row in connection.execute(sa.select(holds))}
-    by_job = _read_streams(connection, only)
+    by_job = _read_records(connection, only)
     return {
         row.name: StoredJob.model_validate_json(row.record).model_copy(
             update={
@@ -243,21 +246,21 @@ def _read_jobs(connection: sa.Connection, only: str | None) -> dict[str, StoredJ
                 "due_reason": row.due_reason,
                 "attempt": row.attempt,
                 "hold": held.get(row.name),
-                "streams": by_job.get(row.name, {}),
+                "streams": stored_streams(by_job.get(row.name, []), database.errors),
             }
         )
         for row in connection.execute(found)
     }
 
 
-def _read_streams(connection: sa.Connection, only: str | None) -> dict[str, dict[StreamId, StoredStream]]:
-    found = sa.select(streams.c.job, streams.c.record)
+def _read_records(connection: sa.Connection, only: str | None) -> dict[str, list[tuple[StreamId, str]]]:
+    found = sa.select(streams.c.job, streams.c.namespace, streams.c.name, streams.c.record)
     if only is not None:
         found = found.where(streams.c.job == only)
-    by_job: dict[str, dict[StreamId, StoredStream]] = {}
-    for job, record in connection.execute(found.order_by(streams.c.job, streams.c.namespace, streams.c.name)):
-        stream = StoredStream.model_validate_json(record)
-        by_job.setdefault(job, {})[stream.id] = stream
+    by_job: dict[str, list[tuple[StreamId, str]]] = {}
+    ordered = found.order_by(streams.c.job, streams.c.namespace, streams.c.name)
+    for job, namespace, name, record in connection.execute(ordered):
+        by_job.setdefault(job, []).append((StreamId(namespace, name), record))
     return by_job
 
 

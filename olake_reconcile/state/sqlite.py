@@ -45,7 +45,7 @@ class SqliteDatabase:
     @contextmanager
     def read(self) -> Iterator[sa.Connection | None]:
         """Give a connection that sees one moment; None when there is no store yet, and none is made."""
-        with _between_forks, self._errors():
+        with _between_forks, self.errors():
             if not self._path.exists():
                 yield None
                 return
@@ -72,7 +72,7 @@ class SqliteDatabase:
 
     def create(self) -> None:
         """Make the store, or bring it up to date. Done again, or by several at once, it changes nothing."""
-        with _between_forks, self._errors():
+        with _between_forks, self.errors():
             self._refuse_network()
             if not self._path.exists():
                 self._make()
@@ -112,14 +112,15 @@ class SqliteDatabase:
     @contextmanager
     def _writing(self, path: Path) -> Iterator[sa.Connection]:
         engine = self._engine if path == self._path else _engine(path)
-        with _between_forks, self._errors(), engine.connect() as connection:
+        with _between_forks, self.errors(), engine.connect() as connection:
             # Immediate: a transaction that reads first and writes later fails at once if another wrote in between.
             connection.execution_options(immediate=True)
             with connection.begin():
                 yield connection
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
+        """Say what goes wrong inside in the words of `errors.py`."""
         try:
             yield
         except DBAPIError as error:

@@ -1,0 +1,44 @@
+"""Stored streams, read from their records when somebody asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+import orjson
+
+from olake_reconcile.model.deferred import Deferred, digest_of
+from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.stored import MODEL_VERSION, StoredStream, StreamPhase
+
+Records = Sequence[tuple[StreamId, str]]
+
+
+def stored_streams(
+    records: Records, errors: Callable[[], AbstractContextManager[None]]
+) -> Deferred[StoredStream]:
+    """Return the streams of a job; what is wrong with a record shows when it is read, as `errors` says it."""
+
+    def make() -> Mapping[StreamId, StoredStream]:
+        with errors():
+            read = (StoredStream.model_validate_json(record) for _, record in records)
+            return {stream.id: stream for stream in read}
+
+    return Deferred(len(records), make, lambda: _digest(records))
+
+
+def _digest(records: Records) -> str | None:
+    """Return what the streams that are still wanted mean together; None when one of them needs a closer look."""
+    marks = []
+    for stream, record in records:
+        try:
+            known = orjson.loads(record)
+            phase, mark, version = known["phase"], known["fingerprint"], known["model_version"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        if phase == StreamPhase.REMOVED:
+            continue
+        if phase == StreamPhase.NEEDS_RESYNC or version != MODEL_VERSION:
+            return None
+        marks.append((stream, mark))
+    return digest_of(marks)
