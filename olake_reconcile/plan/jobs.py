@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from olake_reconcile.model.codec import read_job
+from olake_reconcile.model.deferred import equal_digests
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.job import Job, canonical_job, show_job
 from olake_reconcile.model.names import Address
@@ -20,7 +21,10 @@ def job_actions(context: Context, job: Job) -> list[Action]:
     """Return what happens to a declared job and to each of its streams, the job first, streams by name."""
     stored = context.stored.jobs.get(job.name)
     reasons = _reasons_for_all(context, job, stored) if stored else ()
-    actions: list[Action] = [_job_action(context, job, stored)]
+    own = _job_action(context, job, stored)
+    if stored and not reasons and own is None and _streams_are_as_stored(context, job, stored):
+        return []
+    actions: list[Action] = [own] if own else []
     found = (stream_action(context, job, stored, stream, reasons) for stream in job.streams.values())
     streams = [action for action in found if action is not None]
     if stored:
@@ -29,6 +33,13 @@ def job_actions(context: Context, job: Job) -> list[Action]:
             streams = _with_freed_places(streams)
     streams.sort(key=lambda a: a.address)
     return actions + streams
+
+
+def _streams_are_as_stored(context: Context, job: Job, stored: StoredJob) -> bool:
+    """Whether nothing happens to any stream, as far as that can be told without a look at each: nearly always it can."""
+    if context.options.show_all or context.desired.removals:
+        return False
+    return equal_digests(job.streams, stored.streams)
 
 
 def _with_freed_places(actions: list[Action]) -> list[Action]:
@@ -71,13 +82,16 @@ def _built(action: Action) -> TablePlace | None:
             return None
 
 
-def _job_action(context: Context, job: Job, stored: StoredJob | None) -> Create | Update | Keep:
+def _job_action(context: Context, job: Job, stored: StoredJob | None) -> Create | Update | Keep | None:
+    """Decide what happens to the job itself; None when nothing does and nobody asked for unchanged ones."""
+    changes = _changes(context, job, stored) if stored else ()
+    if stored and not changes and not context.options.show_all:
+        return None
     address = Address("job", job.name)
     place = context.desired.origins.place(address)
     after = show_job(job)
     if stored is None:
         return Create(address=address, after=after, place=place)
-    changes = _changes(context, job, stored)
     if not changes:
         return Keep(address=address, after=after, serial=stored.serial, place=place)
     return Update(
