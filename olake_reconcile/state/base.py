@@ -7,13 +7,14 @@ was taken over raises `Locked`, so that a process which slept through its expiry
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep
 from olake_reconcile.model.names import Address, StreamId
+from olake_reconcile.model.queue import Agenda, Serving
 from olake_reconcile.model.run import Holder, Run, RunQuery, RunStatus, StreamOutcome
 from olake_reconcile.model.stored import Hold, LastLoad, Stored, StoredEndpoint, StoredJob, StreamPhase
 
@@ -257,6 +258,31 @@ class StateStore(StateReader, Protocol):
 
         An apply that is unfinished stays, whatever its age. Returns how many went.
         """
+        ...
+
+    # The queue
+
+    def agenda(self, now: datetime) -> Agenda:
+        """Return what there is to do at `now`, in one consistent view. Cheap: it is asked every second."""
+        ...
+
+    def serve(self, servings: Sequence[Serving]) -> Sequence[str]:
+        """Queue runs for due times and move these on; return the jobs for which this was done.
+
+        Not done where a job is not due at `due` any more, or would have two unfinished syncs: somebody was faster.
+        """
+        ...
+
+    def claim(self, run_ids: Collection[str], holder: Holder, seen: Agenda) -> Sequence[str]:
+        """Take queued runs for starting; return those taken.
+
+        None when any run has begun or been taken since `seen`: what was counted against the limits is no longer so.
+        One that is taken already changes hands: the caller knows that its holder is dead.
+        """
+        ...
+
+    def unclaim(self, run_id: str, holder: Holder) -> None:
+        """Put a run that did not begin back among those that wait; another's is left alone."""
         ...
 
     def request_cancel(self, run_id: str) -> bool:

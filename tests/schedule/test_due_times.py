@@ -42,7 +42,7 @@ CRONS = st.tuples(
 
 
 @given(cron=CRONS, change=st.sampled_from(DAYS), hours=st.integers(-30, 6))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_cron_fires_when_an_oracle_of_every_minute_says_so(
     cron: str, change: tuple[str, str], hours: int
 ) -> None:
@@ -56,7 +56,7 @@ def test_cron_fires_when_an_oracle_of_every_minute_says_so(
     assert found == expected
     # Asked again and again, from any moment on, it gives the same ones.
     now = start
-    for due in expected:
+    for due in expected[:30]:
         assert next_due(schedule, now, zone) == due
         now = due
 
