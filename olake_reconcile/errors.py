@@ -44,6 +44,8 @@ class ReconcileError(Exception):
     """Root of all errors that a user may see; anything else that escapes is a bug."""
 
     exit_code = ExitCode.ERROR
+    #: Whether the same thing may go well later, with nothing changed by hand: a run is tried again only then.
+    retryable = False
 
     def __init__(self, summary: str, *, why: str = "", remedy: str = "") -> None:
         super().__init__(summary)
@@ -113,9 +115,13 @@ class Interrupted(ReconcileError):
 class Unreachable(ReconcileError):
     """A server did not answer or refused us; nothing was changed and trying again may help."""
 
+    retryable = True
+
 
 class OutcomeUnknown(ReconcileError):
     """A commit was sent and its answer lost: look at the destination before doing it again."""
+
+    retryable = True  # every run begins by looking
 
 
 class DataRefused(ReconcileError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from olake_reconcile.clock import SystemClock
 from olake_reconcile.engine.base import Engine
@@ -14,20 +15,26 @@ from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.project import Project
 from olake_reconcile.model.stored import Stored
 from olake_reconcile.reconcile.catalogues import Cached, cached_catalogues
+from olake_reconcile.reconcile.launch import Launcher, RunOrder
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.secrets import Secrets, SystemSecrets, resolve_all
 from olake_reconcile.spec.revision import workspace_at
 from olake_reconcile.spec.workspace import Workspace, find_root, load_workspace
 
+if TYPE_CHECKING:
+    from olake_reconcile.reconcile.launch_process import Teller
+
 __all__ = [
     "catalogues_of",
     "find_root",
+    "launcher",
     "read_export",
     "read_offline",
     "read_workspace",
     "services_for",
     "services_given",
     "system_secrets",
+    "warm_launcher",
     "workspace_at",
 ]
 
@@ -92,6 +99,39 @@ def read_export(document: Any) -> Stored:
     from olake_reconcile.state.exported import read_export
 
     return read_export(document)
+
+
+# What the nursery of runs imports before the first of them: a second's work that none of them repeats.
+PRELOAD = (
+    "olake_reconcile.reconcile.worker",
+    "olake_reconcile.state.store",
+    "olake_reconcile.engine.embedded",
+    "olake_reconcile.engine.full_refresh",
+    "olake_reconcile.destinations.iceberg.catalog",
+    "olake_reconcile.sources.postgres.discover",
+    "pyiceberg.catalog.sql",
+)
+
+
+def warm_launcher(root: Path, project: Project) -> Launcher:
+    """Return the launcher of a process that starts many runs: from a nursery that has imported what runs need."""
+    from olake_reconcile.reconcile.launch_process import ProcessLauncher
+
+    return ProcessLauncher("forkserver", partial(_work, root, project), PRELOAD)
+
+
+def launcher(root: Path, project: Project) -> Launcher:
+    """Return the launcher of a command that makes one run: a fork of itself."""
+    from olake_reconcile.reconcile.launch_process import ProcessLauncher
+
+    return ProcessLauncher("fork", partial(_work, root, project))
+
+
+def _work(root: Path, project: Project, order: RunOrder, teller: Teller) -> None:
+    """Be a run's process."""
+    from olake_reconcile.reconcile.worker import work
+
+    work(lambda: services_for(root, project, system_secrets(root)), project.uid, order, teller)
 
 
 def _engine() -> Engine:

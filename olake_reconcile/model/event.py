@@ -81,12 +81,16 @@ class StreamCheckpoint(Model):
 
 
 class StreamFailed(Model):
-    """A stream failed: what it had committed stays, nothing else happened. The texts hold no secret."""
+    """A stream failed: what it had committed stays, nothing else happened. The texts hold no secret.
+
+    `retryable` tells that the same load may go well later, with nothing changed by hand.
+    """
 
     stream: StreamId
     summary: str
     why: str = ""
     remedy: str = ""
+    retryable: bool = False
 
 
 class StreamCancelled(Model):

@@ -76,6 +76,7 @@ class StreamOutcome(Model):
     position_to: dict[str, Any] = Field(default_factory=dict)
     policies: tuple[PolicyCount, ...] = ()
     error: str = ""
+    retryable: bool = False
     started: datetime | None = None
     told: datetime | None = None
     expected: int | None = None

@@ -6,7 +6,7 @@ While it runs its outcomes are refreshed every few seconds, so that another shel
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -212,16 +212,17 @@ class RunProgress:
         text = self._services.secrets.redact("\n".join(p for p in parts if p))
         self._write(Level.ERROR, "stream_failed", event.stream, text)
         self._not_begun(event.stream)
-        self._save(self._so_far(event.stream, status=RunStatus.FAILED, error=text))
+        outcome = self._so_far(event.stream, status=RunStatus.FAILED, error=text)
+        self._save(outcome.model_copy(update={"retryable": event.retryable}))
 
     def _so_far(self, stream: StreamId, **end: Any) -> StreamOutcome:
         """A stream that stopped keeps what its checkpoints had counted."""
         known = self._outcomes.get(stream) or StreamOutcome(stream=stream, status=RunStatus.RUNNING)
         return known.model_copy(update=end)
 
-    def end(self, status: RunStatus, error: str) -> Run:
+    def end(self, status: RunStatus, error: str, detail: Mapping[str, Any] | None = None) -> Run:
         """Close the run; whoever named a final status first has named it."""
-        run = self._services.store.end_run(self._run.id, status, self._services.clock.now(), error)
+        run = self._services.store.end_run(self._run.id, status, self._services.clock.now(), error, detail)
         level = Level.INFO if run.status is RunStatus.COMPLETED else Level.ERROR
         self._log.write(level, "run_ended", f"{self._job.name}: {run.status.value}, {run.rows:,} rows")
         return run

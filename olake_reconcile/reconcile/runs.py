@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -18,11 +18,14 @@ from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
 from olake_reconcile.model.stored import Stored, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.table import Owner
 from olake_reconcile.reconcile.apply import recover, unfinished
+from olake_reconcile.reconcile.brakes import Brakes
 from olake_reconcile.reconcile.due import reschedule
 from olake_reconcile.reconcile.endpoints import open_destination, open_source
 from olake_reconcile.reconcile.identity import confirm_identities
 from olake_reconcile.reconcile.ids import run_id
+from olake_reconcile.reconcile.launch import RunOrder
 from olake_reconcile.reconcile.leases import SYNC, HeldLease, held
+from olake_reconcile.reconcile.lost import RETRYABLE, close_lost_runs
 from olake_reconcile.reconcile.progress import RunProgress
 from olake_reconcile.reconcile.runlog import RunLog
 from olake_reconcile.reconcile.services import Services
@@ -43,29 +46,64 @@ def sync_job(
     *,
     lock_timeout: float = 0,
 ) -> Run:
-    """Run the job now with its stored settings; return the run as it ended.
+    """Run the job now, in this process; see `make_run`."""
+    order = new_order(services, name, trigger, lock_timeout=lock_timeout)
+    return make_run(services, project, order, on_event, stop)
 
-    Raises `Locked` when it runs already, `Blocked` when it is paused, `ReconcileError` when it is unknown.
+
+def new_order(
+    services: Services, job: str, trigger: Trigger, *, attempt: int = 1, lock_timeout: float = 0
+) -> RunOrder:
+    """Return the order for a run of `job` that begins now."""
+    return RunOrder(
+        run_id=run_id(services.clock.now()),
+        job=job,
+        trigger=trigger,
+        attempt=attempt,
+        lock_timeout=lock_timeout,
+    )
+
+
+def make_run(
+    services: Services,
+    project: str,
+    order: RunOrder,
+    on_event: OnEvent,
+    stop: Callable[[], bool],
+    *,
+    orphaned: Callable[[], bool] = lambda: False,
+    last_resort: Callable[[], None] | None = None,
+) -> Run:
+    """Make a run of a job with its stored settings, in this process; return the run as it ended.
+
+    `stop` and `orphaned` are asked often, and end it at its next safe point; `last_resort` ends this process when that
+    does not come within the grace. Raises `Locked` when the job runs already, `Blocked` when it is paused,
+    `Interrupted` when the run was cancelled while it was queued, `ReconcileError` when the job is unknown.
     """
+    name = order.job
     services.store.create()
     finish_applies(services, name)
-    with held(services, f"job:{name}", SYNC, wait=lock_timeout) as lease:
+    with held(services, f"job:{name}", SYNC, wait=order.lock_timeout) as lease:
         refuse_half_cleared(services, name)
         stored = services.store.read(name)
         job = runnable_job(stored, name, services.clock.now())
-        _mark_lost_runs(services, name)
+        close_lost_runs(services, name)
         run = Run(
-            id=run_id(services.clock.now()),
+            id=order.run_id,
             job=name,
             type=RunType.SYNC,
-            trigger=trigger,
+            trigger=order.trigger,
             status=RunStatus.RUNNING,
             started=services.clock.now(),
             holder=services.holder,
+            attempt=order.attempt,
         )
+        timeout = read_job(name, job.spec).timeout
+        brakes = Brakes(services, run.id, lease, stop, orphaned, timeout)
         services.store.begin_run(run)
         try:
-            return _run(services, project, stored, job, run, lease, on_event, stop)
+            with brakes.enforced(last_resort):
+                return _run(services, project, stored, job, run, lease, on_event, brakes)
         finally:
             reschedule(services, name)
 
@@ -127,13 +165,6 @@ def runnable_job(stored: Stored, name: str, now: datetime) -> StoredJob:
     return job
 
 
-def _mark_lost_runs(services: Services, name: str) -> None:
-    """We hold the lease, so a run that is still marked as running has died."""
-    for run in services.store.runs(name):
-        if run.status is RunStatus.RUNNING and run.type is RunType.SYNC:
-            services.store.end_run(run.id, RunStatus.FAILED, services.clock.now(), "lost: its process died")
-
-
 def _run(
     services: Services,
     project: str,
@@ -142,40 +173,33 @@ def _run(
     run: Run,
     lease: HeldLease,
     on_event: OnEvent,
-    stop: Callable[[], bool],
+    brakes: Brakes,
 ) -> Run:
-    with RunLog(services, run.id) as log, _Scratch() as scratch:
+    with RunLog(services, run.id) as log, _scratch(services, run.id) as scratch:
         log.write(Level.INFO, "run_started", f"{job.name}: sync started by {run.trigger.value}", job=job.name)
         record = RunProgress(services, job, run, lease, log)
-
-        def cancelled() -> bool:
-            return stop() or lease.lost.is_set() or services.store.cancel_requested(run.id)
 
         def emit(event: Event) -> None:
             record.take(event)
             on_event(event)
 
-        error = ""
         try:
             request = _request(services, project, stored, job, run, scratch)
             confirm_identities(services, stored, request.source, request.destination, lease)
-            services.engine.sync(request, emit, cancelled)
+            services.engine.sync(request, emit, brakes)
         except ReconcileError as failure:
             error = services.secrets.redact(str(failure))
             log.write(Level.ERROR, "run_failed", error)
+            return record.end(RunStatus.FAILED, error, {RETRYABLE: failure.retryable})
         except BaseException as failure:
             # Ctrl-C, or a bug: the record must not say "running" for ever. It is raised on.
             record.end(RunStatus.FAILED, f"stopped by {type(failure).__name__}")
             raise
-        return record.end(_status(record, error, stop=stop() or lease.lost.is_set()), error)
-
-
-def _status(record: RunProgress, error: str, *, stop: bool) -> RunStatus:
-    if error or record.any(RunStatus.FAILED):
-        return RunStatus.FAILED
-    if stop or record.any(RunStatus.CANCELED):
-        return RunStatus.CANCELED if record.any(RunStatus.CANCELED) else RunStatus.COMPLETED
-    return RunStatus.COMPLETED
+        if record.any(RunStatus.CANCELED):
+            status, error = brakes.verdict
+            return record.end(status, error, {RETRYABLE: True} if status is RunStatus.FAILED else {})
+        failed = record.any(RunStatus.FAILED)
+        return record.end(RunStatus.FAILED if failed else RunStatus.COMPLETED, "")
 
 
 def _request(
@@ -221,12 +245,12 @@ def _task(services: Services, project: str, job: StoredJob, stream: StoredStream
     return StreamTask(stream=settings, place=stream.place, owner=owner, position=stream.position)
 
 
-class _Scratch:
-    """A folder for temporary files that goes with the run."""
-
-    def __enter__(self) -> Path:
-        self._path = Path(tempfile.mkdtemp(prefix="olake-reconcile-"))
-        return self._path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
+@contextmanager
+def _scratch(services: Services, run_id: str) -> Iterator[Path]:
+    """A folder for temporary files that goes with the run; of a killed one, whoever closes it removes it."""
+    path = services.scratch / run_id
+    path.mkdir(parents=True, mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -34,3 +34,8 @@ class Services:
     def logs(self) -> Path:
         """One file per run."""
         return self.root / ".olake" / "logs"
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files, in one folder per run."""
+        return self.root / ".olake" / "tmp"

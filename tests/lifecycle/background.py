@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from olake_reconcile.model.run import RunStatus
 from tests.workspaces import Lab
 
 
@@ -15,6 +16,7 @@ class Background:
     """A command line that is running: wait for a line it prints, or for its end."""
 
     def __init__(self, lab: Lab, *arguments: str) -> None:
+        self._lab = lab
         self.process = subprocess.Popen(
             [sys.executable, "-m", "olake_reconcile", "-C", str(lab.root), *arguments],
             env={**os.environ, **lab.environment},
@@ -33,6 +35,12 @@ class Background:
             if text in line:
                 return
         raise AssertionError(f"ended without printing {text!r}:\n{seen}")
+
+    def run_pid(self) -> int:
+        """Return the process of the run that goes on: a child of the command's."""
+        run = next(run for run in self._lab.store.runs(limit=1) if run.status is RunStatus.RUNNING)
+        assert run.holder is not None
+        return run.holder.pid
 
     def end(self) -> tuple[int, str]:
         """Wait for its end; return the exit code and what it printed since the last wait."""

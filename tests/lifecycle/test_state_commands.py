@@ -72,9 +72,10 @@ def test_the_state_of_a_running_job_is_not_mended_under_its_hands(synced: Lab) -
 
 def test_force_unlock_takes_a_lock_from_its_holder_and_says_from_whom(synced: Lab) -> None:
     with a_running_sync(synced) as running:
-        assert f"pid {running.process.pid}" in synced.ok("state", "locks").out
+        pid = running.run_pid()
+        assert f"pid {pid}" in synced.ok("state", "locks").out
         taken = synced.ok("force-unlock", "job:daily")
-        assert f"pid {running.process.pid}" in taken.out
+        assert f"pid {pid}" in taken.out
         synced.world(held_up=[])
         running.end()
     assert "not held" in synced.ok("force-unlock", "job:daily").out

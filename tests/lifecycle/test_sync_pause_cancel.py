@@ -147,7 +147,7 @@ def test_a_second_sync_of_a_running_job_names_its_holder(applied: Lab) -> None:
     with a_running_sync(applied) as running:
         second = applied.run("sync", "daily")
         assert second.code == 5
-        assert f"pid {running.process.pid}" in second.text
+        assert f"pid {running.run_pid()}" in second.text
         applied.ok("cancel", "daily")
 
 

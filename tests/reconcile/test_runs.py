@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +70,15 @@ def test_an_apply_beside_another_exits_5_and_applies_nothing(lab: Lab) -> None:
 
 def test_a_run_whose_process_was_killed_becomes_failed_lost(applied: Lab) -> None:
     with a_running_sync(applied) as running:
-        running.process.kill()
-        running.process.wait()
-    applied.world(held_up=[])
-    assert applied.store.runs("daily")[0].status is RunStatus.RUNNING
-    applied.ok("sync", "daily")
-    new, lost = applied.store.runs("daily")
-    assert new.status is RunStatus.COMPLETED
+        os.kill(running.run_pid(), signal.SIGKILL)
+        code, said = running.end()
+    assert code == 1
+    assert "lost: its process died" in said
+    lost = applied.store.runs("daily")[0]
     assert (lost.status, lost.error) == (RunStatus.FAILED, "lost: its process died")
+    assert not applied.store.leases()
+    applied.world(held_up=[])
+    applied.ok("sync", "daily")
     assert "lost" in applied.ok("history", "daily").err
 
 
@@ -329,8 +332,6 @@ def test_no_workspace_here_is_an_error_in_words(tmp_path: Path, lab: Lab) -> Non
 
 
 def test_interrupted_exits_130(applied: Lab) -> None:
-    import signal
-
     with a_running_sync(applied) as running:
         running.process.send_signal(signal.SIGINT)
         code, _ = running.end()

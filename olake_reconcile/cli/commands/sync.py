@@ -7,8 +7,7 @@ import click
 from olake_reconcile.cli.options import lock_timeout
 from olake_reconcile.cli.output import print_table
 from olake_reconcile.cli.session import Session
-from olake_reconcile.cli.stopping import stop_on_signals
-from olake_reconcile.errors import ExitCode
+from olake_reconcile.errors import ExitCode, ReconcileError
 from olake_reconcile.model.run import Run, RunStatus, Trigger
 
 _EXIT = {RunStatus.COMPLETED: ExitCode.OK, RunStatus.CANCELED: ExitCode.INTERRUPTED}
@@ -21,26 +20,26 @@ _EXIT = {RunStatus.COMPLETED: ExitCode.OK, RunStatus.CANCELED: ExitCode.INTERRUP
 def sync(session: Session, job: str, lock_timeout: float) -> int:
     """Run JOB now, with the settings that were applied, in the foreground.
 
+    Ctrl-C stops it at its next safe point; a second one at once.
+
     \b
     Example:
       olake-reconcile sync daily_orders
     """
-    from olake_reconcile.cli.view_progress import ProgressView
-    from olake_reconcile.reconcile.runs import sync_job
+    from olake_reconcile.cli.foreground import run_in_foreground
+    from olake_reconcile.reconcile.runs import new_order
+    from olake_reconcile.wiring import launcher
 
+    services = session.services
+    order = new_order(services, job, Trigger.MANUAL, lock_timeout=lock_timeout)
+    # Before anything is compared or shown: the run's own imports go on meanwhile, and a fork wants no threads.
+    launched = launcher(session.root, session.project).start(order)
     _say_when_files_differ(session, job)
-    with stop_on_signals() as stop, ProgressView(session.secrets) as view:
-        run = sync_job(
-            session.services,
-            session.project.uid,
-            job,
-            Trigger.MANUAL,
-            view.show,
-            stop.is_set,
-            lock_timeout=lock_timeout,
-        )
-    show_run(run)
-    return _EXIT.get(run.status, ExitCode.ERROR)
+    outcome = run_in_foreground(services, launched)
+    if isinstance(outcome, ReconcileError):
+        raise outcome
+    show_run(outcome)
+    return _EXIT.get(outcome.status, ExitCode.ERROR)
 
 
 def _say_when_files_differ(session: Session, job: str) -> None:
