@@ -50,8 +50,7 @@ class JobOverview(Model):
     destination: str
     schedule: str | None
     timezone: str
-    streams: int
-    phases: dict[str, int]
+    streams: dict[str, StreamPhase]
     current: Run | None
     last: Run | None
     last_good: Run | None
@@ -93,9 +92,6 @@ def _job(job: StoredJob, history: History, declared: frozenset[str] | None, now:
     unmanaged = declared is not None and job.name not in declared
     present = [s for s in job.streams.values() if s.phase is not StreamPhase.REMOVED]
     stalest = min(present, key=_age_key, default=None)
-    phases: dict[str, int] = {}
-    for stream in present:
-        phases[stream.phase.value] = phases.get(stream.phase.value, 0) + 1
     return JobOverview(
         name=job.name,
         state=_state(job, current, last, present, now, unmanaged=unmanaged),
@@ -107,8 +103,7 @@ def _job(job: StoredJob, history: History, declared: frozenset[str] | None, now:
         destination=str(job.spec.get("destination")),
         schedule=job.spec.get("schedule"),
         timezone=str(job.spec.get("timezone") or "UTC"),
-        streams=len(present),
-        phases=dict(sorted(phases.items())),
+        streams={str(s.id): s.phase for s in sorted(present, key=lambda s: s.id)},
         current=current,
         last=last,
         last_good=history.good.get(job.name),

@@ -7,11 +7,13 @@ import click
 from olake_reconcile.cli.commands.apply import apply
 from olake_reconcile.cli.commands.clear import clear
 from olake_reconcile.cli.commands.endpoints import check, discover
+from olake_reconcile.cli.commands.history import history
 from olake_reconcile.cli.commands.holds import cancel, pause, resume
-from olake_reconcile.cli.commands.inspect import history, logs, status
+from olake_reconcile.cli.commands.logs import logs
 from olake_reconcile.cli.commands.loop import reconcile, run
 from olake_reconcile.cli.commands.plan import plan, show
 from olake_reconcile.cli.commands.state import force_unlock, state
+from olake_reconcile.cli.commands.status import status
 from olake_reconcile.cli.commands.sync import sync
 from olake_reconcile.cli.commands.validate import schema, validate
 
