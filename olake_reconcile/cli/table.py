@@ -69,7 +69,7 @@ def _dropped(columns: Sequence[Column], kept: list[int], widths: list[int], widt
 
 
 def _least(columns: Sequence[Column], kept: Sequence[int], widths: Sequence[int]) -> int:
-    comfortable = [min(widths[i], 24) if columns[i].shrink else widths[i] for i in kept]
+    comfortable = [min(widths[i], 20) if columns[i].shrink else widths[i] for i in kept]
     return sum(comfortable) + len(_GAP) * (len(kept) - 1)
 
 

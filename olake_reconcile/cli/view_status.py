@@ -31,11 +31,11 @@ _NOTES = 12
 _JOBS = [
     Column("JOB", shrink=True),
     Column("STATE", paint=lambda text: paint(text)),
-    Column("STREAMS", drop=1),
+    Column("STREAMS", drop=2),
     Column("LAST RUN"),
     Column("TYPE", drop=3),
     Column("STATUS", paint=lambda text: paint(text)),
-    Column("DATA", drop=2),
+    Column("DATA", drop=1),
     Column("NEXT RUN"),
     Column("AT", drop=4),
 ]
@@ -85,7 +85,8 @@ def status_words(run: Run, streams: int) -> str:
 def next_words(job: JobOverview, now: datetime) -> str:
     """Return when a job runs next, or why it does not."""
     if job.hold:
-        return f"held until {wall(job.hold.until, ZoneInfo(job.timezone), now)}" if job.hold.until else "held"
+        until = job.hold.until.replace(second=0) if job.hold.until else None
+        return f"held until {wall(until, ZoneInfo(job.timezone), now)}" if until else "held"
     if not job.active:
         return "inactive"
     if job.current and job.current.status is RunStatus.QUEUED:

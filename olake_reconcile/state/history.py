@@ -51,7 +51,7 @@ class HistoryTables:
         one = sa.select(runs.c.id).where(runs.c.job == jobs.c.name).order_by(*_LATEST_FIRST).limit(1)
         if status is not None:
             one = one.where(runs.c.status == status)
-        ids = sa.select(one.correlate(jobs).scalar_subquery().label("id")).subquery()
+        ids = sa.select(one.correlate(jobs).scalar_subquery().label("id")).select_from(jobs).subquery()
         found = sa.select(runs).join(ids, runs.c.id == ids.c.id)
         with self._database.read() as connection:
             if connection is None:

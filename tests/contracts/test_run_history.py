@@ -89,9 +89,9 @@ def test_the_latest_run_of_each_stored_job_is_found_by_status_too(store: StateSt
     lease = store.acquire(APPLY_LOCK, this_process(), "apply", NOW)
     for name in ("daily", "idle"):
         store.save_job(StoredJob(name=name, uid="u", spec={}, fingerprint="f"), lease)
-    good, bad = ran(2), ran(1, F)
+    good, bad, other = ran(2), ran(1, F), ran(3, F, job="idle")
     ran(0, job="gone")
-    assert {job: run.id for job, run in store.latest_runs().items()} == {"daily": bad}
+    assert {job: run.id for job, run in store.latest_runs().items()} == {"daily": bad, "idle": other}
     assert {job: run.id for job, run in store.latest_runs(C).items()} == {"daily": good}
 
 
