@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import click
+
+from olake_reconcile.plan.options import Narrowing
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -28,6 +31,37 @@ lock_timeout: Decorator = click.option(
     metavar="SECONDS",
     help="Wait so long for a lock that somebody else holds (default: do not wait).",
 )
+
+
+def narrowing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that narrow a plan, as one argument `narrowing`, and `replace`."""
+
+    @functools.wraps(command)
+    def narrowed(
+        *args: Any, target: tuple[str, ...], exclude: tuple[str, ...], selector: tuple[str, ...], **given: Any
+    ) -> Any:
+        return command(*args, narrowing=Narrowing(target, exclude, selector), **given)
+
+    for name, metavar, text in (
+        (
+            "--replace",
+            "ADDRESS",
+            "Rebuild this stream (or job, or glob) though nothing asks for it. Repeatable.",
+        ),
+        ("--selector", "LABEL=VALUE[,…]", "Only jobs with these labels. Repeatable: any of them."),
+        (
+            "--exclude",
+            "ADDRESS",
+            "Leave this job, stream or endpoint (or glob) out, and what needs it. Repeatable.",
+        ),
+        (
+            "--target",
+            "ADDRESS",
+            "Only this job, stream or endpoint (or glob), and what it needs. Repeatable.",
+        ),
+    ):
+        narrowed = click.option(name, multiple=True, metavar=metavar, help=text)(narrowed)
+    return narrowed
 
 
 def consent(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -100,7 +100,7 @@ def _guard(
     if named or any((name, allow, change) in approved for name in names):
         return action.model_copy(update={"consent": consent})
     by_hand = bool(command)
-    command = command or f"olake-reconcile apply{' --prune' if options.prune else ''}"
+    command = command or options.command()
     block = Block(
         code="needs-consent",
         message=over or _why_guarded(action),
@@ -123,15 +123,19 @@ def _flag(action: Rebuild | Remove) -> str:
     return f"{name} {shlex.quote(action.address.short)}"
 
 
-def line_to_paste(actions: Sequence[Action]) -> str:
-    """Return the command that gives all the consent that `actions` need; empty when consent is not enough."""
+def line_to_paste(actions: Sequence[Action], asked: str = "") -> str:
+    """Return the command that gives all the consent that `actions` need; empty when consent is not enough.
+
+    `asked` are the options that made the plan what it is.
+    """
     blocks = [block for action in actions for block in action.blocked]
     if not blocks or any(block.code != "needs-consent" for block in blocks):
         return ""
     guarded = [a for a in actions if a.consent is Consent.GUARDED and isinstance(a, Rebuild | Remove)]
     # What prunes has no document of its own; with `safety.prune` the flag says nothing new.
     pruned = any(isinstance(a, Remove) and a.address.kind == "job" and a.place is None for a in actions)
-    return " ".join(["olake-reconcile apply", *(["--prune"] if pruned else []), *map(_flag, guarded)])
+    begin = ["olake-reconcile apply", *([asked] if asked else []), *(["--prune"] if pruned else [])]
+    return " ".join([*begin, *map(_flag, guarded)])
 
 
 def _why_guarded(action: Rebuild | Remove) -> str:

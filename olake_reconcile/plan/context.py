@@ -35,6 +35,10 @@ class Context:
 
     @property
     def prunes(self) -> bool:
-        """Whether jobs that no file declares leave. An empty workspace is more likely a mistake than a wish."""
-        wanted = self.options.prune or self.desired.project.safety.prune
+        """Whether jobs that no file declares leave. An empty workspace is more likely a mistake than a wish.
+
+        Who narrows a plan thinks of what is named: then the files' `safety.prune` deletes nothing, `--prune` alone does.
+        """
+        always = self.desired.project.safety.prune and not self.options.narrowing
+        wanted = self.options.prune or always
         return wanted and bool(self.desired.jobs)

@@ -6,7 +6,7 @@ from olake_reconcile.model.codec import read_job
 from olake_reconcile.model.deferred import equal_digests
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.job import Job, canonical_job, show_job
-from olake_reconcile.model.names import Address
+from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.stored import MODEL_VERSION, StoredJob
 from olake_reconcile.model.table import TablePlace
 from olake_reconcile.plan.actions import Action, Create, Keep, Rebuild, Remove, SettingChange, Update
@@ -25,7 +25,12 @@ def job_actions(context: Context, job: Job) -> list[Action]:
     if stored and not reasons and own is None and _streams_are_as_stored(context, job, stored):
         return []
     actions: list[Action] = [own] if own else []
-    found = (stream_action(context, job, stored, stream, reasons) for stream in job.streams.values())
+    found = (
+        stream_action(
+            context, job, stored, stream, (*reasons, *_asked_for(context, stored, job.name, stream.id))
+        )
+        for stream in job.streams.values()
+    )
     streams = [action for action in found if action is not None]
     if stored:
         streams += leaving_streams(context, stored, wanted_active=job.active)
@@ -37,9 +42,17 @@ def job_actions(context: Context, job: Job) -> list[Action]:
 
 def _streams_are_as_stored(context: Context, job: Job, stored: StoredJob) -> bool:
     """Whether nothing happens to any stream, as far as that can be told without a look at each: nearly always it can."""
-    if context.options.show_all or context.desired.removals:
+    if context.options.show_all or context.options.replace or context.desired.removals:
         return False
     return equal_digests(job.streams, stored.streams)
+
+
+def _asked_for(context: Context, stored: StoredJob | None, job: str, stream: StreamId) -> tuple[Reason, ...]:
+    """Return the reason to rebuild a stream that `--replace` names; one without data has nothing to replace."""
+    if not context.options.replace or stored is None or stream not in stored.streams:
+        return ()
+    asked = stored.streams[stream].phase.has_data and context.options.replaces(Address.of_stream(job, stream))
+    return (Reason.BY_REQUEST,) if asked else ()
 
 
 def _with_freed_places(actions: list[Action]) -> list[Action]:
@@ -47,21 +60,25 @@ def _with_freed_places(actions: list[Action]) -> list[Action]:
 
     So two streams may swap their tables, and a new one may take the place of one that is erased.
     """
-    freed = {place for a in actions if (place := _freed(a)) is not None}
+    freed = {place for a in actions if (place := freed_place(a)) is not None}
     return [
         a.model_copy(
             update={
                 "blocked": tuple(b for b in a.blocked if b.code != "table-exists"),
-                "notes": (*a.notes, f"table {_built(a)}, which is another stream's now, is cleared first"),
+                "notes": (
+                    *a.notes,
+                    f"table {built_place(a)}, which is another stream's now, is cleared first",
+                ),
             }
         )
-        if any(b.code == "table-exists" for b in a.blocked) and _built(a) in freed
+        if any(b.code == "table-exists" for b in a.blocked) and built_place(a) in freed
         else a
         for a in actions
     ]
 
 
-def _freed(action: Action) -> TablePlace | None:
+def freed_place(action: Action) -> TablePlace | None:
+    """Return the table that the action clears for good, so that another stream may have it."""
     match action:
         case Rebuild(leaves_old=False) if action.old != action.new:
             return action.old
@@ -71,7 +88,8 @@ def _freed(action: Action) -> TablePlace | None:
             return None
 
 
-def _built(action: Action) -> TablePlace | None:
+def built_place(action: Action) -> TablePlace | None:
+    """Return the table that the next run builds because of the action."""
     match action:
         case Rebuild():
             return action.new
