@@ -53,7 +53,11 @@ class StreamTask(Model):
 
 
 class SyncRequest(Model):
-    """One run of a job. `scratch` is an existing empty folder for temporary files; the caller removes it."""
+    """One run of a job. `scratch` is an existing empty folder for temporary files; the caller removes it.
+
+    `fence` is the token of the lease under which the run goes: after a commit under a later one, this run commits
+    nothing more. 0 is no lease.
+    """
 
     run_id: str
     source: OpenSource
@@ -61,6 +65,7 @@ class SyncRequest(Model):
     tasks: tuple[StreamTask, ...]
     threads: int
     scratch: Path
+    fence: int = 0
 
 
 class ClearTicket(Model):

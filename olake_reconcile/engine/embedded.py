@@ -28,7 +28,7 @@ from olake_reconcile.model.stream import SyncMode
 from olake_reconcile.model.table import Owner, TablePlace, TableStatus
 
 if TYPE_CHECKING:
-    from olake_reconcile.engine.full_refresh import Run
+    from olake_reconcile.engine.load import Run
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class EmbeddedEngine:
     def sync(self, request: SyncRequest, emit: Emit, cancelled: Cancelled) -> None:
         """Run every task, one after the other; each ends in exactly one event."""
         from olake_reconcile.destinations.iceberg.catalog import lakehouse
-        from olake_reconcile.engine.full_refresh import Run
+        from olake_reconcile.engine.load import Run
         from olake_reconcile.sources.postgres.connection import open_access
         from olake_reconcile.sources.postgres.read import Scanner
 
@@ -103,6 +103,8 @@ class EmbeddedEngine:
                 house=house,
                 threads=request.threads,
                 clock=self._clock,
+                scratch=request.scratch,
+                fence=request.fence,
             )
             for task in request.tasks:
                 emit(_run_task(run, task, emit, cancelled))
@@ -130,7 +132,8 @@ class EmbeddedEngine:
 
 
 def _run_task(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -> Event:
-    from olake_reconcile.engine.full_refresh import LoadCancelled, full_refresh
+    from olake_reconcile.engine.full_refresh import full_refresh
+    from olake_reconcile.engine.load import LoadCancelled
 
     if cancelled():
         return StreamCancelled(stream=task.stream.id)

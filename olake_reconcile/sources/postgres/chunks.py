@@ -73,6 +73,17 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes of a table and its whole family: of the largest member's pages, of all, of what lies out of line."""
+
+    largest: int
+    total: int
+    out_of_line: int
+    heaps_only: bool
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The ranges that together are the whole of a table, and how many of its rows are handled at once."""
 
@@ -85,19 +96,32 @@ def plan_chunks(connection: Connection, table: Relation, threads: int) -> Plan:
     # A range of addresses is a scan of these alone since PostgreSQL 14 only; views have none.
     if table.kind not in ("r", "p", "m") or connection.info.server_version < 140000:
         return Plan()
+    sizes = measure(connection, table)
+    if not sizes.heaps_only:
+        return Plan()
+    if is_wide(sizes):
+        return Plan(_between(_wide_cuts(connection, table)), WIDE_BATCH_ROWS)
+    pages = -(-sizes.largest // sizes.block)
+    count = max(1, min(wanted_chunks(sizes, threads), pages, MAX_CHUNKS))
+    return Plan(_between([f"({pages * i // count},0)" for i in range(1, count)]))
+
+
+def measure(connection: Connection, table: Relation) -> Sizes:
+    """Return how large `table` is now."""
     row = connection.execute(_SIZES, {"oid": table.oid}).fetchone()
     assert row is not None
-    largest, total, out_of_line, heaps_only, block = row
-    if not heaps_only:
-        return Plan()
-    if out_of_line > max(total // 2, WIDE_CHUNK_BYTES // 4):
-        return Plan(_between(_wide_cuts(connection, table)), WIDE_BATCH_ROWS)
-    pages = -(-largest // block)
-    wanted = -(-total // CHUNK_BYTES)
-    if total > min(SPLIT_ABOVE, CHUNK_BYTES):
-        wanted = max(wanted, threads)
-    count = max(1, min(wanted, pages, MAX_CHUNKS))
-    return Plan(_between([f"({pages * i // count},0)" for i in range(1, count)]))
+    return Sizes(*row)
+
+
+def is_wide(sizes: Sizes) -> bool:
+    """Whether most of the table lies out of line: few of its rows may be held at once."""
+    return sizes.out_of_line > max(sizes.total // 2, WIDE_CHUNK_BYTES // 4)
+
+
+def wanted_chunks(sizes: Sizes, threads: int) -> int:
+    """Return into how many statements reading the table is best divided."""
+    wanted = -(-sizes.total // CHUNK_BYTES)
+    return max(wanted, threads) if sizes.total > min(SPLIT_ABOVE, CHUNK_BYTES) else max(wanted, 1)
 
 
 def _between(cuts: list[str]) -> tuple[Chunk, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.catalogue import Kind
@@ -49,13 +50,14 @@ class Selection:
     columns: tuple[DestinationColumn, ...]
     destination_names: dict[str, str]  # by source name
     checks: tuple[Check, ...]
+    flagged: bool  # whether rows carry a flag: 1 before the marks, for those that may have been read already
+    filter: str  # the stream's filter as SQL
     _server: str
-    _filter: str
     _client: str
 
     def server_sql(self, where: str = "") -> str:
         """Return PostgreSQL's statement; `where` narrows it, such as to a range of pages."""
-        conditions = [f"({c})" for c in (self._filter, where) if c]
+        conditions = [f"({c})" for c in (self.filter, where) if c]
         return self._server + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 
     def client_sql(self, server_sql: str, database: str) -> str:
@@ -66,12 +68,17 @@ class Selection:
 
     def count_sql(self, check: Check) -> str:
         """Return PostgreSQL's statement that counts the values which `check` marks."""
-        conditions = [f"({c})" for c in (self._filter, check.find) if c]
+        conditions = [f"({c})" for c in (self.filter, check.find) if c]
         return f"SELECT count(*) FROM {self.source} WHERE {' AND '.join(conditions)}"
 
 
-def select(table: Relation, stream: Stream, read_at: datetime) -> Selection:
-    """Work out how `table` is read for `stream`. Raises `ReconcileError` when it cannot be read as declared."""
+def select(
+    table: Relation, stream: Stream, read_at: datetime, *, op_type: str = "r", flag: str = ""
+) -> Selection:
+    """Work out how `table` is read for `stream`. Raises `ReconcileError` when it cannot be read as declared.
+
+    `flag` is a condition in PostgreSQL's SQL: rows for which it is true carry a flag.
+    """
     chosen = _chosen(table, stream)
     names = _names(chosen, stream)
     rules = [(c, _rule(c, stream)) for c in chosen]
@@ -84,9 +91,10 @@ def select(table: Relation, stream: Stream, read_at: datetime) -> Selection:
         columns=(*(DestinationColumn(names[c.name], rule.type) for c, rule in rules), *_METADATA),
         destination_names=names,
         checks=tuple(_check(column, guard, stream) for _, column, guard in (*on_server, *on_client)),
-        _server=_server_select(table, rules, [(c, g) for _, c, g in on_server]) + f" FROM {source}",
-        _filter=condition(stream.filter.expression) if stream.filter else "",
-        _client=_client_select(table, rules, on_server, on_client, read_at),
+        flagged=bool(flag),
+        filter=condition(stream.filter.expression) if stream.filter else "",
+        _server=_server_select(table, rules, [(c, g) for _, c, g in on_server], flag) + f" FROM {source}",
+        _client=_client_select(table, rules, on_server, on_client, _Stamp(read_at, op_type, bool(flag))),
     )
 
 
@@ -143,7 +151,10 @@ def _check(column: Column, guard: Guard, stream: Stream) -> Check:
 
 
 def _server_select(
-    table: Relation, rules: Sequence[tuple[Column, Rule]], guards: Sequence[tuple[Column, Guard]]
+    table: Relation,
+    rules: Sequence[tuple[Column, Rule]],
+    guards: Sequence[tuple[Column, Guard]],
+    flag: str,
 ) -> str:
     parts = [f"{rule.server.format(c=identifier(c.name))} AS c{i}" for i, (c, rule) in enumerate(rules)]
     if needs_server(table):
@@ -154,7 +165,15 @@ def _server_select(
         conditions = [guard.on_server.format(c=identifier(c.name)) for c, guard in guards]
         digits = " || ".join(f"CASE WHEN {c} THEN '1' ELSE '0' END" for c in conditions)
         parts.append(f"CASE WHEN {' OR '.join(conditions)} THEN {digits} END AS g")
+    if flag:
+        parts.append(f"CASE WHEN {flag} THEN 1 ELSE 0 END AS z")
     return f"SELECT {', '.join(parts)}"
+
+
+class _Stamp(NamedTuple):
+    read_at: datetime
+    op_type: str
+    flagged: bool
 
 
 def _client_select(
@@ -162,7 +181,7 @@ def _client_select(
     rules: Sequence[tuple[Column, Rule]],
     on_server: Sequence[tuple[int, Column, Guard]],
     on_client: Sequence[tuple[int, Column, Guard]],
-    read_at: datetime,
+    stamp: _Stamp,
 ) -> str:
     bad: dict[int, list[str]] = {}
     for digit, (index, _, _) in enumerate(on_server, start=1):
@@ -178,7 +197,10 @@ def _client_select(
         parts.append(value)
     key = None if needs_server(table) else _key_position(table, rules)
     parts.append("k::VARCHAR" if key is None else f"c{key}::VARCHAR")
-    parts += [f"TIMESTAMPTZ '{read_at.isoformat()}'", "'r'", "NULL::TIMESTAMPTZ", "NULL::VARCHAR"]
+    parts += [f"TIMESTAMPTZ '{stamp.read_at.isoformat()}'", f"'{stamp.op_type}'"]
+    parts += ["NULL::TIMESTAMPTZ", "NULL::VARCHAR"]
+    if stamp.flagged:
+        parts.append("z")
     parts.append(_marks(len(on_server), conditions))
     return "SELECT " + ", ".join(f"{part} AS v{i}" for i, part in enumerate(parts))
 
