@@ -80,6 +80,8 @@ def build_job(
     if entry.name is None or layer.broken or None in built.values():
         return None
     given: dict[str, Any] = {k: v for k, v in layer.values.items() if v is not None}
+    if "source" not in given or "destination" not in given:
+        return None
     given["retry"] = retry_of(layer.values)
     given["protect"] = Protect(**given.get("protect", {}))
     given.setdefault("runtime", runtime)
