@@ -127,7 +127,7 @@ class Splitter:
             for f in self._fields
         ]
         names = [str(i) for i in range(len(results))]
-        rows = pa.array(range(batch.num_rows), pa.int64())
+        rows = pa.arange(0, batch.num_rows)
         keyed = pa.table([*results, rows], names=[*names, "row"])
         groups = keyed.group_by(names, use_threads=False).aggregate([("row", "list")])
         members = groups.column("row_list").combine_chunks()

@@ -117,22 +117,29 @@ def _arrow_field(name: str, field_id: int, type_: IcebergType) -> pa.Field:
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Return the first columns of `batch` as `schema` wants them, by position. Only representations change."""
-    arrays = [_conform(batch.column(i), field.type, field.name) for i, field in enumerate(schema)]
+    arrays = [conform_array(batch.column(i), field.type, field.name) for i, field in enumerate(schema)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _conform(array: pa.Array, type_: pa.DataType, column: str) -> pa.Array:
+def conform_array(array: pa.Array, type_: pa.DataType, column: str) -> pa.Array:
+    """Return `array` as `type_`; only its representation may change. Raises `TypeError` when values might."""
     if array.type == type_:
         return array
-    if pa.types.is_large_list(type_) and pa.types.is_large_list(array.type):
+    if pa.types.is_large_list(type_) and _is_list(array.type):
         # Rebuilt and not cast: the field of the elements carries the id, and extension types do not cast.
-        values = _conform(array.values, type_.value_type, column)
+        values = conform_array(array.values, type_.value_type, column)
         mask = array.is_null() if array.null_count else None
-        return pa.LargeListArray.from_arrays(array.offsets, values, type=type_, mask=mask)
+        return pa.LargeListArray.from_arrays(array.offsets.cast(pa.int64()), values, type=type_, mask=mask)
+    if isinstance(type_, pa.UuidType) and array.type == type_.storage_type:
+        return pa.ExtensionArray.from_storage(type_, array)
     if not _same_values(array.type, type_):
         # A cast would go through, and might round: a reader that gives another type than asked for is a fault.
         raise TypeError(f"column {column} arrived as {array.type}, not {type_}")
     return array.cast(type_)
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_large_list(type_) or pa.types.is_list(type_))
 
 
 def _same_values(found: pa.DataType, wanted: pa.DataType) -> bool:

@@ -85,6 +85,14 @@ def file_statistics(footer: pq.FileMetaData, schema: Schema) -> FileStatistics:
     return found
 
 
+def chunk_bounds(chunk: pq.ColumnChunkMetaData, type_: IcebergType) -> tuple[bytes, bytes | None] | None:
+    """Return the bounds of one column in one row group, as a manifest would hold them; None when there are none."""
+    statistics = chunk.statistics if chunk.is_stats_set else None
+    if statistics is None or not statistics.has_min_max:
+        return None
+    return _bounds(type_, [(statistics.min_raw, statistics.max_raw)])
+
+
 def _leaves(schema: Schema) -> list[tuple[int, IcebergType | None]]:
     """Return id and type of each Parquet column in order; elements of lists have no statistics worth keeping."""
     leaves: list[tuple[int, IcebergType | None]] = []
