@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from olake_reconcile import __version__
 from olake_reconcile.diagnostics import Diagnostic
 from olake_reconcile.errors import ReconcileError, StalePlan
-from olake_reconcile.plan.document import plan_document, read_plan
+from olake_reconcile.plan.document import plan_document, read_diagnostics, read_plan
 from olake_reconcile.plan.plan import Plan
 
 _LARGEST = 256 * 1024 * 1024
@@ -44,6 +44,14 @@ def load_document(path: Path) -> dict[str, Any]:
     return document
 
 
+def read_document(document: dict[str, Any], path: Path) -> tuple[Plan, list[Diagnostic]]:
+    """Return the plan that a document holds, for showing, and its findings. Raises `StalePlan`."""
+    try:
+        return read_plan(document), read_diagnostics(document)
+    except (KeyError, ValueError, TypeError, AttributeError, ValidationError):
+        raise StalePlan(f"{path} is damaged", remedy="Make the plan again.") from None
+
+
 def load_plan(path: Path, project: str) -> Plan:
     """Return a saved plan of this project. Raises `StalePlan` for another program's or project's."""
     document = load_document(path)
@@ -54,10 +62,13 @@ def load_plan(path: Path, project: str) -> Plan:
             why="Another version may mean something else by it. Nothing was applied.",
             remedy="Make the plan again with this program.",
         )
-    try:
-        plan = read_plan(document)
-    except (KeyError, ValueError, TypeError, ValidationError):
-        raise StalePlan(f"{path} is damaged", remedy="Make the plan again.") from None
+    plan, _ = read_document(document, path)
+    if plan.against == "revision":
+        raise StalePlan(
+            f"the plan was made against the files at {plan.revision[:12]}, not against a state",
+            why="It shows what a change means, and knows nothing of what really runs. Nothing was applied.",
+            remedy="Plan where the state can be reached: olake-reconcile plan --out FILE",
+        )
     if plan.project != project:
         raise StalePlan(
             f"the plan is of project {plan.project}, this workspace is {project}",

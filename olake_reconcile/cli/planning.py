@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from olake_reconcile.cli.basis import Basis
 from olake_reconcile.cli.session import Session
 from olake_reconcile.diagnostics import Diagnostic
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan
 
 
-def planned(session: Session, options: Options, *, connect: bool) -> tuple[Plan, list[Diagnostic]]:
-    """Return the plan and the warnings found on the way. Raises `InvalidWorkspace`."""
+def planned(
+    session: Session, options: Options, *, connect: bool, basis: Basis | None = None
+) -> tuple[Plan, list[Diagnostic]]:
+    """Return the plan, from `basis` if one is given, and the warnings found on the way. Raises `InvalidWorkspace`."""
     from olake_reconcile.reconcile.catalogues import refresh
     from olake_reconcile.reconcile.observe import make_plan
 
     warnings: list[Diagnostic] = []
+    if basis is not None:
+        warnings += basis.notes
+        session.start_from(basis.stored)
     if connect:
         desired = session.desired_for_discovery
         used = {job.source for job in desired.jobs.values()}
@@ -21,4 +27,6 @@ def planned(session: Session, options: Options, *, connect: bool) -> tuple[Plan,
         warnings += refresh(session.services, sources, desired.project.catalog_max_age)
         session.reload()
     plan, more = make_plan(session.services, session.desired, session.catalogues, options, connect=connect)
+    if basis is not None:
+        plan = plan.model_copy(update={"against": basis.kind, "revision": basis.revision})
     return plan, [*warnings, *more]

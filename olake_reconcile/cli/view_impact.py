@@ -2,24 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
-from olake_reconcile.plan.actions import Impact, Rebuild, Remove
+from olake_reconcile.plan.actions import Impact, Loss, Rebuild, Remove
+from olake_reconcile.plan.radius import Cost, is_long
 from olake_reconcile.plan.words import counted
 
 
-def impact_words(action: Rebuild | Remove) -> str:
-    """Return what a clear loses, and for how long the table is empty."""
+def impact_lines(action: Rebuild | Remove, now: datetime | None = None) -> Iterator[str]:
+    """Yield what a clear loses, for how long the table is empty, and whom it touches.
+
+    With `now` (local time), also when the table would be full again if this were applied now.
+    """
     impact = action.impact
-    size = f"{row_words(impact.rows)}, {_bytes(impact.bytes)}"
+    yield _size_and_time(action, now)
+    if lost := [_LOST[loss] for loss in impact.loses if loss is not Loss.SOFT_DELETED]:
+        yield f"the source cannot give back: {'; '.join(lost)}"
+    if Loss.SOFT_DELETED in impact.loses:
+        number = "an unknown number of" if impact.soft_deleted is None else f"{impact.soft_deleted:,}"
+        yield f"the source cannot give back: {number} soft-deleted rows"
+    if impact.shared_with:
+        yield f"shared with {_some(impact.shared_with)}"
+    if isinstance(action, Rebuild) and is_long(impact):
+        yield (
+            f"warning: the load holds a snapshot of the source for about {duration(impact.seconds or 0)}, "
+            "and the source cannot clean up old rows meanwhile"
+        )
+
+
+_LOST = {
+    Loss.ROW_VERSIONS: "older versions of rows (append keeps all, the source has the newest)",
+    Loss.BEFORE_THE_LOG: "rows that change no more (strict_cdc loads no snapshot: the table begins anew)",
+}
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (f", and {len(names) - 5:,} more" if len(names) > 5 else "")
+
+
+def _size_and_time(action: Rebuild | Remove, now: datetime | None) -> str:
+    impact = action.impact
+    size = f"{row_words(impact.rows)}, {size_words(impact.bytes)}"
     if impact.rows is None and impact.bytes is None:
         size = "rows and size unknown"
     if isinstance(action, Remove):
         return f"{size}; erased for good"
     if impact.seconds is None or impact.rate is None:
         return f"{size}; table empty from apply until the next sync has loaded it"
-    until = f"about {_duration(impact.seconds)} later ({impact.rate:,} rows/s last time)"
-    return f"{size}; table empty from apply until {until}"
+    until = f"about {duration(impact.seconds)} later ({impact.rate:,} rows/s last time)"
+    return f"{size}; table empty from apply until {until}{_clock(impact.seconds, now)}"
+
+
+def _clock(seconds: int, now: datetime | None) -> str:
+    if now is None:
+        return ""
+    end = now + timedelta(seconds=seconds)
+    form = "%H:%M" if end.date() == now.date() else "%a %d %b %H:%M"
+    return f"; until about {end.strftime(form)} if applied now"
+
+
+def cost_words(cost: Cost) -> str:
+    """Return what all clears cost together: tables, rows, bytes, and when the last table is full again."""
+    parts = [
+        counted(cost.tables, "table"),
+        _sum(counted(cost.rows, "row"), cost.rows_unknown),
+        _sum(size_words(cost.bytes), cost.bytes_unknown),
+    ]
+    line = f"{', '.join(parts)} cleared at once"
+    if cost.seconds:
+        line += f"; the last is full about {duration(cost.seconds)} later, "
+        line += f"{counted(cost.rebuilds_at_once, 'load')} at a time"
+    if cost.seconds_unknown:
+        line += f"; time unknown for {counted(cost.seconds_unknown, 'table')}"
+    if cost.long_loads:
+        line += f"; {counted(cost.long_loads, 'load')} of over an hour"
+    return line
+
+
+def _sum(known: str, unknown: int) -> str:
+    return f"{known} (unknown for {unknown:,})" if unknown else known
 
 
 def row_words(rows: int | None) -> str:
@@ -27,7 +89,8 @@ def row_words(rows: int | None) -> str:
     return "unknown rows" if rows is None else counted(rows, "row")
 
 
-def _bytes(size: int | None) -> str:
+def size_words(size: int | None) -> str:
+    """Return `4.1 GB`, or that nobody knows."""
     if size is None:
         return "unknown size"
     value, unit = float(size), "B"
@@ -38,7 +101,8 @@ def _bytes(size: int | None) -> str:
     return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
-def _duration(seconds: int) -> str:
+def duration(seconds: int) -> str:
+    """Return `52 min`: a length of time as people say it."""
     if seconds < 90:
         return f"{seconds} s"
     if seconds < 90 * 60:

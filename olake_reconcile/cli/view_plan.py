@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 
 from olake_reconcile.cli.output import printable
-from olake_reconcile.cli.view_impact import impact_words, row_words, total_rows
+from olake_reconcile.cli.view_impact import cost_words, impact_lines, row_words, total_rows
+from olake_reconcile.cli.view_narrowed import NOTHING_SELECTED, narrowed_banner, narrowed_foot
 from olake_reconcile.diagnostics import Place
 from olake_reconcile.model.names import Address
 from olake_reconcile.plan.actions import (
@@ -43,21 +45,29 @@ _LEGEND = {
 _COLOURS = {"+": "green", "~": "yellow", "-": "red", "-/+": "red", "!": "magenta", " ": None}
 
 
-def render_plan(plan: Plan) -> str:
-    """Return the plan as text with colour codes (`click.echo` takes them out where they do not belong)."""
-    parts = [NEW_STATE + "\n"] if plan.new_state else []
+def render_plan(plan: Plan, now: datetime | None = None) -> str:
+    """Return the plan as text with colour codes (`click.echo` takes them out where they do not belong).
+
+    With `now`, the local time, it also says when tables would be full again: for a terminal, where nothing is kept.
+    """
+    parts = [narrowed_banner(plan.narrowed) + "\n"] if plan.narrowed else []
+    parts += [NEW_STATE + "\n"] if plan.new_state and plan.against != "revision" else []
+    if against := against_words(plan):
+        parts.append(against + "\n")
     changes = plan.changes
     if not changes:
-        parts.append(NO_CHANGES)
+        parts.append(NOTHING_SELECTED if plan.narrowed else NO_CHANGES)
     else:
         parts.append(_legend(changes))
-    parts += ["\n".join(_block(action)) + "\n" for action in changes]
+    parts += ["\n".join(block_lines(action, now)) + "\n" for action in changes]
     if kept := [a for a in plan.actions if isinstance(a, Keep)]:
         parts.append("\n".join(_kept(kept)) + ("\n" if changes else ""))
     if changes:
         parts.append("\n".join(_totals(plan)))
     if plan.unmanaged:
         parts.append("\n" + "\n".join(_unmanaged(plan.unmanaged)))
+    if plan.narrowed:
+        parts.append(("" if plan.unmanaged else "\n") + narrowed_foot(plan.narrowed))
     return "\n".join(parts)
 
 
@@ -73,6 +83,22 @@ def _kept(actions: list[Keep]) -> Iterator[str]:
         yield f"    {_name(action)}"
 
 
+def against_words(plan: Plan) -> str:
+    """Say what the plan starts from, where that is not the state itself; empty otherwise."""
+    match plan.against:
+        case "state":
+            return ""
+        case "export":
+            return "Planned against an exported state: what was applied since is not in it."
+        case "revision" if plan.new_state:
+            return f"Planned against {plan.revision[:12]}, which has no workspace: everything is new."
+        case "revision":
+            return (
+                f"Planned against the files at {plan.revision[:12]}, as if they had been applied and synced. "
+                "It shows a change; what really runs is unknown."
+            )
+
+
 def _name(action: Action) -> str:
     return printable(_short(action.address))
 
@@ -81,7 +107,8 @@ def _short(address: Address) -> str:
     return address.short if address.kind == "stream" else str(address)
 
 
-def _block(action: Action) -> Iterator[str]:
+def block_lines(action: Action, now: datetime | None = None) -> Iterator[str]:
+    """Yield the lines of one action."""
     yield f"  # {click.style(_name(action), bold=True)} {_verb(action)}"
     if why := _why(action):
         yield f"  # ({printable(why)})"
@@ -89,7 +116,8 @@ def _block(action: Action) -> Iterator[str]:
     yield f"{_paint(action.symbol, action.symbol.rjust(3))} {kind} {_json(label)} {{"
     yield from _settings(action)
     if isinstance(action, Rebuild | Remove) and is_clear(action):
-        yield f"      {impact_words(action)}"
+        for line in impact_lines(action, now):
+            yield f"      {printable(line)}"
     for note in action.notes:
         yield f"      {printable(note)}"
     for block in action.blocked:
@@ -205,20 +233,27 @@ def _at(place: Place | None) -> str:
     return f"    {place}" if place else ""
 
 
-def _totals(plan: Plan) -> Iterator[str]:
+def totals_words(plan: Plan) -> str:
+    """Return how many resources meet which fate."""
     s = summarise(plan.actions)
-    yield (
+    return (
         f"Plan: {s.add} to add, {s.change} to change, {s.rebuild} to rebuild, "
         f"{s.remove} to remove, {s.destroy} to destroy{also(s)}."
     )
+
+
+def _totals(plan: Plan) -> Iterator[str]:
+    yield totals_words(plan)
     clears = [a for a in plan.actions if isinstance(a, Rebuild | Remove) and is_clear(a)]
     if clears:
         yield _destructive(clears)
+    if len(clears) > 1:
+        yield f"Cost: {cost_words(plan.cost)}."
     blocked = [a for a in plan.actions if a.blocked]
     if blocked:
         what = "action is" if len(blocked) == 1 else "actions are"
         yield f"Blocked: {len(blocked)} {what} blocked; nothing will be applied until that is settled."
-        if len(blocked) > 1 and (line := line_to_paste(plan.actions)):
+        if len(blocked) > 1 and (line := line_to_paste(plan.actions, plan.asked)):
             yield f"To allow all of it: {printable(line)}"
 
 

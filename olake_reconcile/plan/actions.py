@@ -39,17 +39,29 @@ class SettingChange(Model):
     place: Place | None = None
 
 
+class Loss(StrEnum):
+    """History that a table holds and its source can no longer give back."""
+
+    ROW_VERSIONS = "row_versions"  # append mode: every version of a row, the source has the newest
+    SOFT_DELETED = "soft_deleted_rows"  # deleted at the source, kept here
+    BEFORE_THE_LOG = "rows_before_the_log"  # strict_cdc loads no snapshot: the table begins anew
+
+
 class Impact(Model):
     """What a destructive action costs, as far as metadata tells; None is unknown.
 
     `rows` and `bytes` will be cleared; `seconds` is the time until the table is full again, at `rate`
-    rows per second, the speed of the stream's last load.
+    rows per second, the speed of the stream's last load. `loses` is what no reload brings back, `soft_deleted` how many
+    rows of it are soft deletes; `shared_with` names the streams of the same table and the jobs of the same slot.
     """
 
     rows: int | None = None
     bytes: int | None = None
     seconds: int | None = None
     rate: int | None = None
+    soft_deleted: int | None = None
+    loses: tuple[Loss, ...] = ()
+    shared_with: tuple[str, ...] = ()
 
 
 class Block(Model):

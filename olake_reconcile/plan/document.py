@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from olake_reconcile.diagnostics import Diagnostic
+from olake_reconcile.diagnostics import Diagnostic, Place, Severity
 from olake_reconcile.errors import StalePlan
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.names import Address
@@ -27,6 +27,7 @@ from olake_reconcile.plan.actions import (
     Update,
     is_clear,
 )
+from olake_reconcile.plan.options import DEFAULT_ENVIRONMENT
 from olake_reconcile.plan.plan import Plan, Unmanaged, summarise
 
 FORMAT_VERSION = "1.0"
@@ -43,20 +44,36 @@ def plan_document(plan: Plan, diagnostics: Sequence[Diagnostic] = ()) -> dict[st
         "plan_hash": plan_hash(plan),
         "project": plan.project,
         "new_state": plan.new_state,
+        **_if_said(plan),
+        "against": {"kind": plan.against, "revision": plan.revision or None},
         "summary": summary,
+        "impact": plan.cost.model_dump(),
         "resource_changes": [_resource_change(a) for a in plan.actions],
         "drift": [],
         "unmanaged": [u.model_dump() for u in plan.unmanaged],
         "uses": plan.uses,
+        "owners": plan.owners,
         "diagnostics": [diagnostic_document(d) for d in diagnostics],
     }
 
 
+def _if_said(plan: Plan) -> dict[str, Any]:
+    """Return what is left out of the document of an ordinary plan: its presence is the warning."""
+    found: dict[str, Any] = {}
+    if plan.environment != DEFAULT_ENVIRONMENT:
+        found["environment"] = plan.environment
+    if plan.narrowed:
+        found["narrowed"] = plan.narrowed.model_dump(mode="json")
+    return found
+
+
 def plan_hash(plan: Plan) -> str:
     """Return the fingerprint of what would be done and what it was made from; impact and places do not count."""
+    elsewhere = {} if plan.environment == DEFAULT_ENVIRONMENT else {"environment": plan.environment}
     return fingerprint(
         {
             "project": plan.project,
+            **elsewhere,
             "uses": plan.uses,
             "actions": [
                 {k: v for k, v in _flat(a).items() if k not in ("impact", "place", "notes", "changes")}
@@ -135,6 +152,20 @@ def diagnostic_document(diagnostic: Diagnostic) -> dict[str, Any]:
     }
 
 
+def read_diagnostics(document: dict[str, Any]) -> list[Diagnostic]:
+    """Return the findings that a document holds, without the lines of the files."""
+    return [
+        Diagnostic(
+            Severity(d["severity"]),
+            d["code"],
+            d["message"],
+            Place(d["file"], d["line"], d["column"]) if d["file"] else None,
+            d["hint"],
+        )
+        for d in document["diagnostics"]
+    ]
+
+
 def read_plan(document: dict[str, Any]) -> Plan:
     """Return the plan that `plan_document` wrote. Raises `StalePlan` for another format or a changed document."""
     version = str(document.get("format_version"))
@@ -149,12 +180,27 @@ def read_plan(document: dict[str, Any]) -> Plan:
         actions=tuple(_action(c) for c in document["resource_changes"]),
         unmanaged=tuple(Unmanaged(**u) for u in document["unmanaged"]),
         uses=document["uses"],
+        environment=document.get("environment", DEFAULT_ENVIRONMENT),
+        narrowed=document.get("narrowed"),
+        **_since_1_0(document),
     )
     if plan_hash(plan) != document["plan_hash"]:
         raise StalePlan(
             "the plan does not fit its own hash: it was edited or damaged", remedy="Make the plan again."
         )
     return plan
+
+
+def _since_1_0(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what documents of the first release lack."""
+    against, impact = document.get("against") or {}, document.get("impact") or {}
+    found = {
+        "against": against.get("kind"),
+        "revision": against.get("revision"),
+        "rebuilds_at_once": impact.get("rebuilds_at_once"),
+        "owners": document.get("owners"),
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 _NAMES = {

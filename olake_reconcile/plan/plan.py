@@ -5,8 +5,10 @@ Pure: equal inputs give equal plans, byte for byte, whatever the order of files,
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from pydantic import Field
 
@@ -32,12 +34,15 @@ from olake_reconcile.plan.actions import (
 )
 from olake_reconcile.plan.consent import with_consent
 from olake_reconcile.plan.context import Context, Verdict
+from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.endpoints import Kind, endpoint_action, removed_endpoints, verdict_of
 from olake_reconcile.plan.hints import with_hints
 from olake_reconcile.plan.jobs import job_actions
 from olake_reconcile.plan.leaving import leaves, leaving_jobs
 from olake_reconcile.plan.moves import planned_moves
-from olake_reconcile.plan.options import Options
+from olake_reconcile.plan.narrow import Narrowed, check_replaced, narrow
+from olake_reconcile.plan.options import DEFAULT_ENVIRONMENT, Options
+from olake_reconcile.plan.radius import Cost, cost_of, with_radius
 
 _ENDPOINTS = ("source", "destination")
 
@@ -73,8 +78,16 @@ class Plan(Model):
     new_state: bool
     actions: tuple[Action, ...]
     unmanaged: tuple[Unmanaged, ...] = ()
+    # What the plan starts from: the state itself, an exported one, or a revision of the files as if applied.
+    against: Literal["state", "export", "revision"] = "state"
+    revision: str = Field("", pattern=r"^[0-9a-f]{0,64}$")
+    rebuilds_at_once: int = 2  # limits.rebuilds: how many tables load at a time
+    environment: str = DEFAULT_ENVIRONMENT
+    # What the plan was narrowed to; None: it is about everything.
+    narrowed: Narrowed | None = None
     # For each touched job the serials of the endpoints that it uses, by address: what the plan was made from too.
     uses: dict[str, dict[str, int]] = Field(default_factory=dict)
+    owners: dict[str, str] = Field(default_factory=dict)  # who owns each touched job, where its file says
 
     @property
     def changes(self) -> list[Action]:
@@ -85,6 +98,19 @@ class Plan(Model):
     def clears(self) -> list[Action]:
         """The actions that clear data."""
         return [a for a in self.actions if is_clear(a)]
+
+    @property
+    def cost(self) -> Cost:
+        """What its clears cost together."""
+        return cost_of(self.actions, self.rebuilds_at_once)
+
+    @property
+    def asked(self) -> str:
+        """The options that made the plan what it is, to be given again with any consent."""
+        elsewhere = [] if self.environment == DEFAULT_ENVIRONMENT else [f"--env {self.environment}"]
+        replaced = [a.address.short for a in self.actions if Reason.BY_REQUEST in a.reasons]
+        flags = self.narrowed.flags if self.narrowed else []
+        return " ".join([*elsewhere, *flags, *(f"--replace {shlex.quote(name)}" for name in replaced)])
 
     @property
     def is_blocked(self) -> bool:
@@ -110,11 +136,17 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
     actions += removed_endpoints(context, "destination", kept)
     if not options.show_all:
         actions = [a for a in actions if is_change(a)]
+    check_replaced(context, actions)
+    actions, narrowed = narrow(context, actions)
     return Plan(
         project=desired.project.uid,
         new_state=not stored.exists,
-        actions=tuple(with_hints(context, with_consent(context, actions))),
+        actions=tuple(with_radius(context, with_hints(context, with_consent(context, actions)))),
+        rebuilds_at_once=desired.project.limits.rebuilds,
+        environment=options.environment,
+        narrowed=narrowed,
         uses=_uses(desired, stored, actions),
+        owners=_owners(desired, stored, actions),
         unmanaged=tuple(
             Unmanaged(job=name, streams=len(job.streams))
             for name, job in sorted(stored.jobs.items())
@@ -136,6 +168,17 @@ def _uses(desired: Desired, stored: Stored, actions: Sequence[Action]) -> dict[s
             else 0,
         }
     return dict(sorted(found.items()))
+
+
+def _owners(desired: Desired, stored: Stored, actions: Sequence[Action]) -> dict[str, str]:
+    names = sorted({a.address.name for a in actions if a.address.kind in ("job", "stream")})
+    found = {
+        name: desired.jobs[name].owner
+        if name in desired.jobs
+        else str(stored.jobs[name].spec.get("owner", ""))
+        for name in names
+    }
+    return {name: owner for name, owner in found.items() if owner}
 
 
 def without_blocked(plan: Plan) -> tuple[Plan, list[str]]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from olake_reconcile.diagnostics import Severity
-from olake_reconcile.plan.actions import Consent
+from olake_reconcile.plan.actions import Consent, Loss
 from olake_reconcile.plan.document import FORMAT_VERSION
 from olake_reconcile.plan.effects import Reason
 
@@ -58,6 +58,13 @@ class PlanImpact(BaseModel):
     bytes: int | None
     seconds: int | None = Field(description="Time until the table is full again, from `rate`.")
     rate: int | None = Field(description="Rows per second of the last load.")
+    soft_deleted: int | None = Field(
+        None, description="Rows kept as soft deletes, which no reload brings back."
+    )
+    loses: list[Loss] = Field([], description="History that the source can no longer give back.")
+    shared_with: list[str] = Field(
+        [], description="Streams of the same table, and jobs of the same slot or consumer group."
+    )
 
 
 class PlanBlock(BaseModel):
@@ -126,6 +133,39 @@ class PlanSummary(BaseModel):
     move: int
 
 
+class PlanCost(BaseModel):
+    """What all clears cost together: sums of what is known, with how many tables are left out of each."""
+
+    tables: int = Field(description="Tables that are cleared, and so empty at once.")
+    rows: int
+    rows_unknown: int
+    bytes: int
+    bytes_unknown: int
+    seconds: int = Field(
+        description="Time until the last table is full, `rebuilds_at_once` loading at a time."
+    )
+    seconds_unknown: int
+    long_loads: int = Field(description="Loads that hold a snapshot of the source for over an hour.")
+    rebuilds_at_once: int
+
+
+class PlanBase(BaseModel):
+    """What the plan starts from. One made against a revision shows a change, and cannot be applied."""
+
+    kind: Literal["state", "export", "revision"]
+    revision: str | None = Field(description="The commit, for a plan against a revision.")
+
+
+class PlanNarrowed(BaseModel):
+    """How the plan was narrowed. Short addresses: `daily_orders/public.orders`."""
+
+    target: list[str]
+    exclude: list[str]
+    selector: list[str]
+    pulled_in: list[str] = Field(description="Came along, because what is selected needs it.")
+    left_out: list[str] = Field(description="Has changes too, and is not in the plan.")
+
+
 class PlanUnmanaged(BaseModel):
     """A stored job that no file declares any more: it goes on syncing."""
 
@@ -152,11 +192,16 @@ class PlanDocument(BaseModel):
     plan_hash: str = Field(pattern=r"^[0-9a-f]{32}$")
     project: str = Field(description="The project's uid.")
     new_state: bool = Field(description="Nothing is known to be deployed.")
+    environment: str = Field("default", description="The environment that it was made for.")
+    narrowed: PlanNarrowed | None = Field(None, description="There when the plan is about a part only.")
+    against: PlanBase | None = None
     summary: PlanSummary
+    impact: PlanCost | None = None
     resource_changes: list[PlanResource]
     uses: dict[str, dict[str, int]] = Field(
         description="For each job that is touched, the endpoints that it uses, with their serials."
     )
+    owners: dict[str, str] = Field({}, description="Who owns each touched job, where its file says.")
     drift: list[dict[str, Any]]
     unmanaged: list[PlanUnmanaged]
     diagnostics: list[PlanDiagnostic]

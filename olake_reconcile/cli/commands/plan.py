@@ -6,19 +6,22 @@ from pathlib import Path
 
 import click
 
-from olake_reconcile.cli.options import as_json, consent, no_refresh, prune
+from olake_reconcile.cli.basis import basis_of, refuse_new_state
+from olake_reconcile.cli.options import consent, narrowing, no_refresh, prune
 from olake_reconcile.cli.output import print_json
-from olake_reconcile.cli.plan_file import load_document, save_plan
+from olake_reconcile.cli.plan_file import load_document, read_document, save_plan
+from olake_reconcile.cli.plan_forms import Form, detailed, forms, mistakes_reported, print_plan
 from olake_reconcile.cli.planning import planned
 from olake_reconcile.cli.session import Session
 from olake_reconcile.errors import ExitCode
-from olake_reconcile.plan.options import Options
+from olake_reconcile.plan.options import Narrowing, Options
 
 
 @click.command()
-@as_json
+@forms
 @no_refresh
 @consent
+@narrowing
 @prune
 @click.option("--all", "show_all", is_flag=True, help="List unchanged resources as well.")
 @click.option(
@@ -30,17 +33,36 @@ from olake_reconcile.plan.options import Options
     type=click.Path(path_type=Path, dir_okay=False),
     help="Save the plan, for `show FILE` and `apply FILE`.",
 )
+@click.option(
+    "--base",
+    metavar="REF",
+    help="Plan against the files at this git revision, as if applied: where the state cannot be reached.",
+)
+@click.option(
+    "--state-from",
+    "exported",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Plan against a state that `state export` printed into this file.",
+)
+@click.option(
+    "--new-state", is_flag=True, help="Let a pipeline (CI is set) plan though there is no state yet."
+)
 @click.pass_obj
 def plan(
     session: Session,
-    as_json: bool,
+    form: Form,
     no_refresh: bool,
     allow_rebuild: tuple[str, ...],
     allow_delete: tuple[str, ...],
+    narrowing: Narrowing,
+    replace: tuple[str, ...],
     prune: bool,
     show_all: bool,
     detailed_exitcode: bool,
     file: Path | None,
+    base: str | None,
+    exported: Path | None,
+    new_state: bool,
 ) -> int:
     """Show what `apply` would do: what is created, changed, rebuilt or removed, why, and what it costs.
 
@@ -49,43 +71,43 @@ def plan(
       olake-reconcile plan
       olake-reconcile plan --json | jq .summary
       olake-reconcile plan --out friday.plan && olake-reconcile apply friday.plan
+      olake-reconcile plan --base origin/main --markdown
     """
-    from olake_reconcile.cli.view_plan import render_plan
-    from olake_reconcile.plan.document import plan_document
-
-    options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete, show_all=show_all, prune=prune)
-    made, warnings = planned(session, options, connect=not no_refresh)
+    options = Options(
+        allow_rebuild=allow_rebuild,
+        allow_delete=allow_delete,
+        show_all=show_all,
+        prune=prune,
+        narrowing=narrowing,
+        replace=replace,
+    )
+    with mistakes_reported(session, form):
+        basis = basis_of(session, base, exported)
+        made, warnings = planned(session, options, connect=not no_refresh, basis=basis)
     session.warn(warnings)
+    refuse_new_state(made, allowed=new_state)
     diagnostics = [*session.workspace.diagnostics, *warnings]
     if file is not None:
         save_plan(file, made, diagnostics)
-    if as_json:
-        print_json(plan_document(made, diagnostics))
-    else:
-        click.echo(render_plan(made))
-    if not detailed_exitcode:
-        return ExitCode.OK
-    if made.is_blocked:
-        return ExitCode.BLOCKED
-    return ExitCode.CHANGES if made.changes else ExitCode.OK
+    print_plan(session, made, diagnostics, form)
+    return detailed(made) if detailed_exitcode else ExitCode.OK
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@as_json
-def show(file: Path, as_json: bool) -> None:
-    """Print a saved plan.
+@forms
+@click.pass_obj
+def show(session: Session, file: Path, form: Form) -> None:
+    """Print a saved plan, or the JSON of one.
 
     \b
-    Example:
+    Examples:
       olake-reconcile show friday.plan
+      olake-reconcile show friday.plan --markdown > comment.md
     """
-    from olake_reconcile.cli.view_plan import render_plan
-    from olake_reconcile.plan.document import read_plan
-
     document = load_document(file)
-    if as_json:
+    if form is Form.JSON:
         document.pop("program_version", None)
         print_json(document)
     else:
-        click.echo(render_plan(read_plan(document)))
+        print_plan(session, *read_document(document, file), form)
