@@ -31,10 +31,11 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 class Signals:
-    """How many requests to stop have come."""
+    """How many requests to stop have come; `wake` is set by the first."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.wake = threading.Event()
 
 
 @contextmanager
@@ -44,6 +45,7 @@ def signals_counted() -> Iterator[Signals]:
 
     def request(number: int, frame: FrameType | None) -> None:
         signals.count += 1
+        signals.wake.set()
         with suppress(OSError):  # a terminal that was closed
             click.echo(_STOPPING if signals.count == 1 else "Stopping at once …", err=True)
 

@@ -164,4 +164,10 @@ def _require_supported(task: StreamTask) -> None:
 
 
 def _failed(task: StreamTask, error: ReconcileError) -> StreamFailed:
-    return StreamFailed(stream=task.stream.id, summary=error.summary, why=error.why, remedy=error.remedy)
+    return StreamFailed(
+        stream=task.stream.id,
+        summary=error.summary,
+        why=error.why,
+        remedy=error.remedy,
+        retryable=error.retryable,
+    )

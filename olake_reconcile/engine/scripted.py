@@ -56,7 +56,8 @@ class ScriptedEngine:
         """Return the world.
 
         `sources` (stream → rows), `tables`, `failures` (stream, or place for its clear → text), `unreachable` (addresses),
-        `identities` (address → what its server says it is, instead of where it was looked for), `held_up` (streams
+        `identities` (address → what its server says it is, instead of where it was looked for), `outages`
+        (stream → how many loads of it fail before one goes well), `held_up` (streams
         whose load, and places whose clear, hangs until it is taken off the list), `clears` (each table that was
         cleared, as it was, with its place).
         """
@@ -66,6 +67,7 @@ class ScriptedEngine:
             "failures": {},
             "unreachable": [],
             "identities": {},
+            "outages": {},
             "held_up": [],
             "loads": 0,
             "clears": [],
@@ -136,7 +138,12 @@ class ScriptedEngine:
     def _load(self, request: SyncRequest, task: StreamTask, emit: Emit, cancelled: Cancelled) -> None:
         world, stream = self.read(), task.stream.id
         if f"source.{request.source.name}" in world["unreachable"]:
-            emit(StreamFailed(stream=stream, summary="source unreachable", remedy="Start it."))
+            emit(StreamFailed(stream=stream, summary="source unreachable", remedy="Start it.", retryable=True))
+            return
+        if world["outages"].get(str(stream)):
+            with self.changing() as changed:
+                changed["outages"][str(stream)] -= 1
+            emit(StreamFailed(stream=stream, summary="connection lost", remedy="Wait.", retryable=True))
             return
         if text := world["failures"].get(str(stream)):
             emit(StreamFailed(stream=stream, summary=text))

@@ -8,9 +8,10 @@ from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 from olake_reconcile.errors import ReconcileError
+from olake_reconcile.model.retry import RETRYABLE
 from olake_reconcile.model.run import RunStatus
 from olake_reconcile.reconcile.leases import HeldLease
-from olake_reconcile.reconcile.lost import GRACE_SECONDS, RETRYABLE
+from olake_reconcile.reconcile.lost import GRACE_SECONDS
 from olake_reconcile.reconcile.services import Services
 
 _LOOK_SECONDS = 0.5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from olake_reconcile.errors import ReconcileError
+from olake_reconcile.model.retry import RETRYABLE
 from olake_reconcile.model.run import Run, RunStatus, RunType
 from olake_reconcile.reconcile.launch import RunOrder
 from olake_reconcile.reconcile.services import Services
@@ -14,9 +15,6 @@ from olake_reconcile.state.holder import is_dead
 GRACE_SECONDS = 30
 
 LOST = "lost: its process died"
-
-#: Where a run's `detail` tells whether the same run might go well later.
-RETRYABLE = "retryable"
 
 
 def is_lost(run: Run) -> bool:
@@ -42,13 +40,12 @@ def close_lost(services: Services, run: Run) -> Run:
         if outcome.status is RunStatus.RUNNING:
             ended = outcome.model_copy(update={"status": status, "error": why})
             services.store.save_outcome(run.id, ended)
-    closed = services.store.end_run(run.id, status, services.clock.now(), why, {} if cancelled else _AGAIN)
+    closed = services.store.end_run(
+        run.id, status, services.clock.now(), why, {} if cancelled else {RETRYABLE: True}
+    )
     _release(services, run)
     shutil.rmtree(services.scratch / run.id, ignore_errors=True)
     return closed
-
-
-_AGAIN = {RETRYABLE: True}
 
 
 def close_dead(services: Services, order: RunOrder) -> Run | ReconcileError:

@@ -10,8 +10,10 @@ from olake_reconcile.errors import Locked
 from olake_reconcile.model.journal import StepKind
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.run import Run, RunStatus, RunType
+from olake_reconcile.reconcile.cancel import kill_group
 from olake_reconcile.reconcile.journal import Journal
 from olake_reconcile.reconcile.leases import SYNC, held
+from olake_reconcile.reconcile.lost import GRACE_SECONDS, close_lost_runs
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.state.base import LEASE_SECONDS
 
@@ -74,15 +76,20 @@ class RunningSync:
             lambda: self._cancel(running),
             {"runs": [r.id for r in running]},
         )
-        deadline = self.services.clock.monotonic() + CANCEL_SECONDS
+        asked = self.services.clock.monotonic()
         while True:
             self._cancel(self._runs())
             try:
                 stack.enter_context(held(self.services, self._lease, "apply", wait=_CANCEL_AGAIN_SECONDS))
             except Locked:
-                if self.services.clock.monotonic() >= deadline:
+                waited = self.services.clock.monotonic() - asked
+                if waited >= CANCEL_SECONDS:
                     raise
+                if waited >= GRACE_SECONDS:
+                    for run in self._runs():
+                        kill_group(run)
             else:
+                close_lost_runs(self.services, self.name)
                 return
 
     def _runs(self) -> list[Run]:

@@ -13,19 +13,20 @@ from olake_reconcile.errors import Blocked, Locked, ReconcileError
 from olake_reconcile.model.codec import read_destination, read_job, read_source, read_stream
 from olake_reconcile.model.event import Event, Level
 from olake_reconcile.model.journal import ApplyStatus, StepKind, StepStatus
-from olake_reconcile.model.names import parse_pattern
+from olake_reconcile.model.names import StreamId, parse_pattern
+from olake_reconcile.model.retry import RETRYABLE, committed_before
 from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
 from olake_reconcile.model.stored import Stored, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.table import Owner
 from olake_reconcile.reconcile.apply import recover, unfinished
 from olake_reconcile.reconcile.brakes import Brakes
-from olake_reconcile.reconcile.due import reschedule
+from olake_reconcile.reconcile.due import pass_served
 from olake_reconcile.reconcile.endpoints import open_destination, open_source
 from olake_reconcile.reconcile.identity import confirm_identities
 from olake_reconcile.reconcile.ids import run_id
 from olake_reconcile.reconcile.launch import RunOrder
 from olake_reconcile.reconcile.leases import SYNC, HeldLease, held
-from olake_reconcile.reconcile.lost import RETRYABLE, close_lost_runs
+from olake_reconcile.reconcile.lost import close_lost_runs
 from olake_reconcile.reconcile.progress import RunProgress
 from olake_reconcile.reconcile.runlog import RunLog
 from olake_reconcile.reconcile.services import Services
@@ -62,6 +63,29 @@ def new_order(
         attempt=attempt,
         lock_timeout=lock_timeout,
     )
+
+
+def queue_run(services: Services, job: str) -> tuple[Run, bool]:
+    """Queue a run of `job` for the loop, unless one waits already; return the run that waits, and whether it is new.
+
+    Raises `Blocked` when the job is paused, `ReconcileError` when it is unknown.
+    """
+    now = services.clock.now()
+    runnable_job(services.store.read(job), job, now)
+    for waiting in services.store.unfinished_runs():
+        if waiting.job == job and waiting.status is RunStatus.QUEUED:
+            return waiting, False
+    run = Run(
+        id=run_id(now),
+        job=job,
+        type=RunType.SYNC,
+        trigger=Trigger.MANUAL,
+        status=RunStatus.QUEUED,
+        started=now,
+        queued_at=now,
+    )
+    services.store.begin_run(run)
+    return run, True
 
 
 def make_run(
@@ -105,7 +129,7 @@ def make_run(
             with brakes.enforced(last_resort):
                 return _run(services, project, stored, job, run, lease, on_event, brakes)
         finally:
-            reschedule(services, name)
+            pass_served(services, run)
 
 
 def finish_applies(services: Services, job: str = "") -> Mapping[str, ReconcileError]:
@@ -185,31 +209,39 @@ def _run(
 
         try:
             request = _request(services, project, stored, job, run, scratch)
+            if not request.tasks:
+                log.write(Level.WARNING, "nothing_to_do", f"{job.name}: no stream of it is to be synced")
             confirm_identities(services, stored, request.source, request.destination, lease)
             services.engine.sync(request, emit, brakes)
         except ReconcileError as failure:
             error = services.secrets.redact(str(failure))
             log.write(Level.ERROR, "run_failed", error)
-            return record.end(RunStatus.FAILED, error, {RETRYABLE: failure.retryable})
+            return record.end(RunStatus.FAILED, error, _again(failure.retryable))
         except BaseException as failure:
             # Ctrl-C, or a bug: the record must not say "running" for ever. It is raised on.
             record.end(RunStatus.FAILED, f"stopped by {type(failure).__name__}")
             raise
         if record.any(RunStatus.CANCELED):
             status, error = brakes.verdict
-            return record.end(status, error, {RETRYABLE: True} if status is RunStatus.FAILED else {})
+            return record.end(status, error, _again(status is RunStatus.FAILED))
         failed = record.any(RunStatus.FAILED)
         return record.end(RunStatus.FAILED if failed else RunStatus.COMPLETED, "")
+
+
+def _again(retryable: bool) -> dict[str, bool]:
+    """What a run's `detail` says of trying it again."""
+    return {RETRYABLE: True} if retryable else {}
 
 
 def _request(
     services: Services, project: str, stored: Stored, job: StoredJob, run: Run, scratch: Path
 ) -> SyncRequest:
     source, destination = open_endpoints(services, stored, job)
+    done = _done_before(services, run)
     tasks = tuple(
         _task(services, project, job, stream)
-        for _, stream in sorted(job.streams.items())
-        if stream.phase in _SYNCED
+        for id_, stream in sorted(job.streams.items())
+        if stream.phase in _SYNCED and not (id_ in done and stream.phase is StreamPhase.LIVE)
     )
     return SyncRequest(
         run_id=run.id,
@@ -219,6 +251,14 @@ def _request(
         threads=source.config.max_threads,
         scratch=scratch,
     )
+
+
+def _done_before(services: Services, run: Run) -> frozenset[StreamId]:
+    """What the attempts before this one have committed is not loaded again; unless it was cleared since."""
+    if run.attempt == 1:
+        return frozenset()
+    earlier = [r for r in services.store.runs(run.job, limit=run.attempt) if r.id != run.id]
+    return committed_before(earlier, run.attempt)
 
 
 def open_endpoints(services: Services, stored: Stored, job: StoredJob) -> tuple[OpenSource, OpenDestination]:

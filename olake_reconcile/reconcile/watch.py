@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from olake_reconcile.errors import ReconcileError
+from olake_reconcile.errors import Interrupted, ReconcileError
 from olake_reconcile.model.event import Event
 from olake_reconcile.model.run import Run
 from olake_reconcile.reconcile.launch import Launched
@@ -43,19 +43,28 @@ class RunWatch:
         for event in self._launched.events():
             self._on_event(event)
         if ended:
-            return self._launched.refusal or close_dead(self._services, self._launched.order)
+            return self._launched.refusal or self._close()
         self._escalate()
         return None
 
     def stop(self) -> None:
-        """Ask the run to stop at its next safe point; it is killed when it does not."""
+        """Cancel the run at its next safe point; it is killed when it does not stop."""
         if self._stopping is None:
             self._stopping = self._services.clock.monotonic()
-        self._launched.ask_to_stop()
+            # Stored too: a run that has to be killed was canceled, not lost.
+            self._services.store.request_cancel(self._launched.order.run_id)
+            self._launched.ask_to_stop()
 
     def kill(self) -> None:
-        """End the run now; the next ticks tell how it ended."""
+        """Cancel the run at once, by ending its process group; the next ticks tell how it ended."""
+        self.stop()
         self._launched.kill()
+
+    def _close(self) -> Run | ReconcileError:
+        outcome = close_dead(self._services, self._launched.order)
+        if isinstance(outcome, ReconcileError) and self._stopping is not None:
+            return Interrupted(f"{self._launched.order.job}: stopped before its run began")
+        return outcome
 
     def _escalate(self) -> None:
         now = self._services.clock.monotonic()

@@ -83,6 +83,14 @@ def _retry(document: Document, block: Map, key: str) -> dict[str, int] | None:
     return given
 
 
+def _timeout(document: Document, block: Map, key: str) -> int | None:
+    seconds = _duration(document, block, key)
+    if seconds == 0:
+        document.error(block.value_offset(key), "out-of-range", "'timeout' is 1s or more")
+        return None
+    return seconds
+
+
 def retry_of(values: Mapping[str, Any]) -> Retry | None:
     """Return a merged `retry`, None when there is none."""
     given = values.get("retry")
@@ -99,7 +107,7 @@ _READERS: dict[str, Callable[[Document, Map, str], Any]] = {
     "labels": lambda d, b, k: dict(b[k]),
     "runtime": lambda d, b, k: Runtime(b[k]),
     "retry": _retry,
-    "timeout": _duration,
+    "timeout": _timeout,
     "jitter": _duration,
     "destination_database": lambda d, b, k: read_database(d, b[k], b.value_offset(k)),
     "protect": lambda d, b, k: {key: bool(value) for key, value in b[k].items()},

@@ -58,8 +58,6 @@ STREAM = _table(
 )
 JOB = _table(
     NotYet("runtime", ("embedded",), "use embedded"),
-    NotYet("retry", (), "a failed run waits until it is due again; leave it out"),
-    NotYet("timeout", (), "leave it out"),
     NotYet("jitter", (), "leave it out"),
 )
 PROJECT = _table(

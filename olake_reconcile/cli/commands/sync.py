@@ -15,31 +15,45 @@ _EXIT = {RunStatus.COMPLETED: ExitCode.OK, RunStatus.CANCELED: ExitCode.INTERRUP
 
 @click.command()
 @click.argument("job")
+@click.option("--detach", is_flag=True, help="Queue it for the loop, and return.")
 @lock_timeout
 @click.pass_obj
-def sync(session: Session, job: str, lock_timeout: float) -> int:
+def sync(session: Session, job: str, detach: bool, lock_timeout: float) -> int:
     """Run JOB now, with the settings that were applied, in the foreground.
 
-    Ctrl-C stops it at its next safe point; a second one at once.
+    Ctrl-C stops it at its next safe point; a second one at once. A failed run is tried again as the job's `retry`
+    says.
 
     \b
-    Example:
+    Examples:
       olake-reconcile sync daily_orders
+      olake-reconcile sync daily_orders --detach
     """
-    from olake_reconcile.cli.foreground import run_in_foreground
+    if detach:
+        _say_when_files_differ(session, job)
+        return _queue(session, job)
+    from olake_reconcile.cli.foreground import Foreground
     from olake_reconcile.reconcile.runs import new_order
     from olake_reconcile.wiring import launcher
 
-    services = session.services
-    order = new_order(services, job, Trigger.MANUAL, lock_timeout=lock_timeout)
+    order = new_order(session.services, job, Trigger.MANUAL, lock_timeout=lock_timeout)
     # Before anything is compared or shown: the run's own imports go on meanwhile, and a fork wants no threads.
-    launched = launcher(session.root, session.project).start(order)
+    run = Foreground(session.services, launcher(session.root, session.project), order)
     _say_when_files_differ(session, job)
-    outcome = run_in_foreground(services, launched)
+    outcome = run.finish()
     if isinstance(outcome, ReconcileError):
         raise outcome
     show_run(outcome)
     return _EXIT.get(outcome.status, ExitCode.ERROR)
+
+
+def _queue(session: Session, job: str) -> int:
+    from olake_reconcile.reconcile.runs import queue_run
+
+    run, is_new = queue_run(session.services, job)
+    begins = "It begins when a loop takes it: `olake-reconcile run`, or the next `olake-reconcile reconcile`."
+    click.echo(f"Run {run.id} of {job} {'is queued' if is_new else 'waits already'}. {begins}")
+    return ExitCode.OK
 
 
 def _say_when_files_differ(session: Session, job: str) -> None:
