@@ -46,8 +46,10 @@ def paint(text: str) -> str:
     return click.style(text, fg=_COLOURS.get(text.split(" ")[0]))
 
 
-def jobs_page(jobs: Sequence[JobOverview], now: datetime, width: int | None) -> Iterator[str]:
-    """Yield the lines of the jobs page: a line per job, then why those in trouble are."""
+def jobs_page(
+    jobs: Sequence[JobOverview], now: datetime, width: int | None, *, has_loop: bool
+) -> Iterator[str]:
+    """Yield the lines of the jobs page: a line per job, why those in trouble are, and whether anything starts them."""
     yield from table_lines(_JOBS, [_job_row(job, now) for job in jobs], width)
     notes = [(job.name, note) for job in jobs if (note := _note(job, now))]
     if notes:
@@ -56,6 +58,15 @@ def jobs_page(jobs: Sequence[JobOverview], now: datetime, width: int | None) -> 
         yield from _wrapped(f"{printable(name)}: ", printable(note), width)
     if len(notes) > _NOTES:
         yield f"… and {counted(len(notes) - _NOTES, 'more job')} to look at: `olake-reconcile status --failing`, `explain JOB`."
+    waiting = [job for job in jobs if job.due and job.state not in _STOPPED]
+    if waiting and not has_loop:
+        yield ""
+        yield from _wrapped(
+            "No loop runs: ",
+            f"{counted(len(waiting), 'scheduled job')} will not start by themselves. Start `olake-reconcile run`, "
+            "or `olake-reconcile reconcile` from cron.",
+            width,
+        )
 
 
 def _job_row(job: JobOverview, now: datetime) -> list[str]:
@@ -85,8 +96,7 @@ def status_words(run: Run, streams: int) -> str:
 def next_words(job: JobOverview, now: datetime) -> str:
     """Return when a job runs next, or why it does not."""
     if job.hold:
-        until = job.hold.until.replace(second=0) if job.hold.until else None
-        return f"held until {wall(until, ZoneInfo(job.timezone), now)}" if until else "held"
+        return "held"
     if not job.active:
         return "inactive"
     if job.current and job.current.status is RunStatus.QUEUED:
@@ -116,7 +126,12 @@ def _note(job: JobOverview, now: datetime) -> str:
             return f"{', '.join(phases[:3])}{more}: see `olake-reconcile plan`"
         case JobState.HELD if job.hold:
             reason = f": {job.hold.why}" if job.hold.why else ""
-            return f"held by {job.hold.who} since {span(now - job.hold.since)}{reason}"
+            until = (
+                f" until {wall(job.hold.until.replace(second=0), ZoneInfo(job.timezone), now)}"
+                if job.hold.until
+                else ""
+            )
+            return f"held by {job.hold.who}{until}{reason}"
         case JobState.UNMANAGED:
             return "in no file any more; it goes on syncing (`plan` says how to let it go)"
         case JobState.RUNNING if job.current and job.current.streams:
