@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format schemas bench soak clean
+.PHONY: help install demo test check format schemas docs bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ schemas: install ## rewrite schemas/ from the code
 	$(BIN)/olake-reconcile schema workspace > schemas/workspace.schema.json
 	$(BIN)/olake-reconcile schema plan > schemas/plan.schema.json
 
+docs: install ## write the reference pages from the code, and build the site into site/
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
+
 bench: install ## speed, as ratios measured in one run (minutes)
 	$(BIN)/python benchmarks/full_refresh.py --rows 1000000 --rows 5000000 --times 5
 	$(BIN)/python benchmarks/plan.py
@@ -51,4 +55,4 @@ soak: install ## long versions of the random tests (minutes to hours)
 	$(BIN)/python -m pytest -m soak --timeout 3600
 
 clean: ## remove what install and the tests left
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo/workspace *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis demo/workspace site *.egg-info
