@@ -28,6 +28,7 @@ from olake_reconcile.plan.actions import (
     is_clear,
 )
 from olake_reconcile.plan.consent import line_to_paste
+from olake_reconcile.plan.options import DEFAULT_ENVIRONMENT
 from olake_reconcile.plan.plan import Plan, Summary, Unmanaged, summarise
 from olake_reconcile.plan.words import counted
 
@@ -51,6 +52,8 @@ def render_plan(plan: Plan, now: datetime | None = None) -> str:
     With `now`, the local time, it also says when tables would be full again: for a terminal, where nothing is kept.
     """
     parts = [narrowed_banner(plan.narrowed) + "\n"] if plan.narrowed else []
+    if plan.environment != DEFAULT_ENVIRONMENT:
+        parts.append(f"Environment: {plan.environment}\n")
     parts += [NEW_STATE + "\n"] if plan.new_state and plan.against != "revision" else []
     if against := against_words(plan):
         parts.append(against + "\n")
@@ -80,7 +83,7 @@ def _legend(changes: list[Action]) -> str:
 def _kept(actions: list[Keep]) -> Iterator[str]:
     yield "Unchanged:"
     for action in actions:
-        yield f"    {_name(action)}"
+        yield f"    {name_of(action)}"
 
 
 def against_words(plan: Plan) -> str:
@@ -99,7 +102,8 @@ def against_words(plan: Plan) -> str:
             )
 
 
-def _name(action: Action) -> str:
+def name_of(action: Action) -> str:
+    """Return the address in the form that people type."""
     return printable(_short(action.address))
 
 
@@ -109,7 +113,7 @@ def _short(address: Address) -> str:
 
 def block_lines(action: Action, now: datetime | None = None) -> Iterator[str]:
     """Yield the lines of one action."""
-    yield f"  # {click.style(_name(action), bold=True)} {_verb(action)}"
+    yield f"  # {click.style(name_of(action), bold=True)} {verb_of(action)}"
     if why := _why(action):
         yield f"  # ({printable(why)})"
     kind, label = action.address.kind, action.address.stream or action.address.name
@@ -129,7 +133,8 @@ def block_lines(action: Action, now: datetime | None = None) -> Iterator[str]:
     yield "    }"
 
 
-def _verb(action: Action) -> str:
+def verb_of(action: Action) -> str:
+    """Return what happens to the resource."""
     match action:
         case Create():
             return "will be created"
@@ -269,7 +274,7 @@ def also(summary: Summary, *, done: bool = False) -> str:
 
 def _destructive(clears: list[Rebuild | Remove]) -> str:
     rows = total_rows([a.impact for a in clears])
-    names = ", ".join(_name(a) for a in clears[:5])
+    names = ", ".join(name_of(a) for a in clears[:5])
     more = f", and {len(clears) - 5:,} more" if len(clears) > 5 else ""
     streams = counted(len(clears), "stream")
     count = "an unknown number of rows" if rows is None else row_words(rows)

@@ -61,6 +61,18 @@ def transition(action: Rebuild | Remove) -> str:
     return fingerprint([str(action.address), action.before, after, reasons])[:8]
 
 
+def approves(approvals: Sequence[Approval], action: Rebuild | Remove) -> bool:
+    """Whether a committed approval fits this very change."""
+    allow, change = ("rebuild" if isinstance(action, Rebuild) else "delete"), transition(action)
+    names = (action.address.short, str(action.address))
+    return any(a.address in names and (a.allow, a.change) == (allow, change) for a in approvals)
+
+
+def approval_for(action: Rebuild | Remove) -> str:
+    """Return the document to commit that lets this change through, as one line of YAML."""
+    return _approval(action, "rebuild" if isinstance(action, Rebuild) else "delete", transition(action))
+
+
 def _over(action: Action, safety: Safety, *, total: int, rebuilds: int, deletes: int) -> str:
     """Return why the action is over a threshold, or an empty text."""
     match action:
@@ -112,7 +124,8 @@ def _guard(
 
 def _approval(action: Rebuild | Remove, allow: str, change: str) -> str:
     """Return the document to commit, as one line of YAML (JSON strings are YAML strings)."""
-    address = json.dumps(action.address.short, ensure_ascii=False)
+    # A dollar in a file begins a reference; two are one.
+    address = json.dumps(action.address.short.replace("$", "$$"), ensure_ascii=False)
     # Digits alone, or with one `e`, would be a number in YAML.
     change = json.dumps(change) if change.replace("e", "", 1).isdecimal() else change
     return f"{{kind: Approval, address: {address}, allow: {allow}, change: {change}}}"

@@ -93,7 +93,7 @@ def _resource_change(action: Action) -> dict[str, Any]:
         "address": str(action.address),
         "kind": action.address.kind,
         "change": {
-            "actions": _verbs(action),
+            "actions": action_verbs(action),
             "before": flat.get("before"),
             "after": flat.get("after"),
             "settings": flat["changes"],
@@ -122,7 +122,8 @@ def _resource_change(action: Action) -> dict[str, Any]:
     return document
 
 
-def _verbs(action: Action) -> list[str]:
+def action_verbs(action: Action) -> list[str]:
+    """Return the words that stand for the action in a document."""
     match action:
         case Create():
             return ["create"]

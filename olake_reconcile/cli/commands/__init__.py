@@ -6,7 +6,9 @@ import click
 
 from olake_reconcile.cli.commands.apply import apply
 from olake_reconcile.cli.commands.clear import clear
+from olake_reconcile.cli.commands.diff_plan import diff_plan
 from olake_reconcile.cli.commands.endpoints import check, discover
+from olake_reconcile.cli.commands.explain import explain
 from olake_reconcile.cli.commands.history import history
 from olake_reconcile.cli.commands.holds import cancel, pause, resume
 from olake_reconcile.cli.commands.logs import logs
@@ -25,12 +27,14 @@ COMMANDS: tuple[click.Command, ...] = (
     plan,
     apply,
     show,
+    diff_plan,
     sync,
     cancel,
     clear,
     pause,
     resume,
     status,
+    explain,
     history,
     logs,
     reconcile,
