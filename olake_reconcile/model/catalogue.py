@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import orjson
 
 from olake_reconcile.model.base import Model
+from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.names import StreamId, StreamKey
 from olake_reconcile.model.partition import Transform
 from olake_reconcile.model.stream import SyncMode
@@ -54,11 +60,50 @@ class SourceStream(Model):
         return next((c for c in self.columns if c.name == name), None)
 
 
+class UnreadStreams(Mapping[StreamId, SourceStream]):
+    """Streams as JSON (`shown_streams`), each made into a model when somebody asks: a source may have 20,000."""
+
+    def __init__(self, text: bytes, digest: str) -> None:
+        self._text = text
+        self._models: dict[StreamId, SourceStream] = {}
+        self.digest = digest
+
+    @cached_property
+    def _shown(self) -> dict[str, Any]:
+        return orjson.loads(self._text)  # type: ignore[no-any-return]
+
+    def __getitem__(self, stream: StreamId) -> SourceStream:
+        """Return a stream."""
+        if stream not in self._models:
+            self._models[stream] = SourceStream.model_validate(self._shown[str(stream)])
+        return self._models[stream]
+
+    def __iter__(self) -> Iterator[StreamId]:
+        """Yield the ids."""
+        return map(StreamId.parse, self._shown)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._shown)
+
+
+def shown_streams(streams: Mapping[StreamId, SourceStream]) -> bytes:
+    """Return streams as JSON, for `UnreadStreams`."""
+    return orjson.dumps({str(i): s.model_dump(mode="json") for i, s in streams.items()})
+
+
 class Catalogue(Model):
     """All streams of a source. `identity` is what the server says it is (design §4)."""
 
     identity: str
-    streams: dict[StreamKey, SourceStream]
+    streams: Mapping[StreamKey, SourceStream]
+
+    @property
+    def digest(self) -> str:
+        """What the streams are: another digest, and what was checked against them is to be checked again."""
+        if isinstance(self.streams, UnreadStreams):
+            return self.streams.digest
+        return fingerprint(shown_streams(self.streams).decode())
 
 
 _TEMPORAL = frozenset({Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})

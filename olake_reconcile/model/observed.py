@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -18,6 +18,25 @@ class ValueState(StrEnum):
     SAME = "same"
     CHANGED = "changed"
     UNKNOWN = "unknown"  # not set here: not compared (design §3)
+
+
+class SeenStreams(Mapping[tuple[str, StreamId], SourceStream]):
+    """The streams of several sources, by source and stream; none is looked at before somebody asks."""
+
+    def __init__(self, sources: Mapping[str, Mapping[StreamId, SourceStream]]) -> None:
+        self._sources = sources
+
+    def __getitem__(self, key: tuple[str, StreamId]) -> SourceStream:
+        """Return a stream of a source."""
+        return self._sources[key[0]][key[1]]
+
+    def __iter__(self) -> Iterator[tuple[str, StreamId]]:
+        """Yield the keys."""
+        return ((source, stream) for source, streams in self._sources.items() for stream in streams)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return sum(map(len, self._sources.values()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,9 @@ def narrow(context: Context, actions: Sequence[Action]) -> tuple[list[Action], N
 
 def check_addresses(context: Context, patterns: Iterable[str]) -> None:
     """Raise `UsageError` for the first pattern that fits nothing that is declared or stored."""
+    patterns = tuple(patterns)
+    if not patterns:
+        return  # what is known may be 20,000 streams, read for nothing
     known = _known(context)
     for pattern in patterns:
         if select(pattern, known):

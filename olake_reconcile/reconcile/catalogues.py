@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable
@@ -14,9 +15,16 @@ from pydantic import ValidationError
 from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.base import Model
-from olake_reconcile.model.catalogue import Catalogue
+from olake_reconcile.model.catalogue import (
+    Catalogue,
+    Kind,
+    SourceColumn,
+    SourceStream,
+    UnreadStreams,
+    shown_streams,
+)
 from olake_reconcile.model.endpoint import Source, show_endpoint
-from olake_reconcile.model.fingerprint import fingerprint
+from olake_reconcile.model.fingerprint import FINGERPRINT_BYTES, fingerprint
 from olake_reconcile.reconcile.endpoints import open_source, open_values
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.secrets import Secrets
@@ -32,23 +40,61 @@ class Cached(Model):
     catalogue: Catalogue
 
 
+class _Header(Model):
+    """The first line of a cached catalogue's file; the streams are the second."""
+
+    fetched: datetime
+    source: str
+    identity: str
+    digest: str  # of the second line: a cut one counts as absent
+    shape: str
+
+
+# What a stream of another release looked like is not to be guessed.
+_SHAPE = fingerprint([sorted(SourceStream.model_fields), sorted(SourceColumn.model_fields), sorted(Kind)])
+
+
 def cached_catalogues(folder: Path) -> dict[str, Cached]:
     """Return every readable catalogue in the cache, by source; a damaged one counts as absent."""
     found = {}
     for path in sorted(folder.glob("catalogue-*.json")):
         try:
-            found[path.stem.removeprefix("catalogue-")] = Cached.model_validate_json(path.read_bytes())
+            cached = _read(path.read_bytes())
         except (OSError, ValidationError):
             continue
+        if cached is not None:
+            found[path.stem.removeprefix("catalogue-")] = cached
     return found
+
+
+def _read(content: bytes) -> Cached | None:
+    first, _, streams = content.partition(b"\n")
+    header = _Header.model_validate_json(first)
+    if header.shape != _SHAPE or header.digest != _digest(streams):
+        return None
+    unread = UnreadStreams(streams, header.digest)
+    catalogue = Catalogue.model_construct(identity=header.identity, streams=unread)
+    return Cached(fetched=header.fetched, source=header.source, catalogue=catalogue)
+
+
+def _digest(streams: bytes) -> str:
+    return hashlib.blake2b(streams, digest_size=FINGERPRINT_BYTES).hexdigest()
 
 
 def discover(services: Services, source: Source) -> Catalogue:
     """Ask the source for its catalogue and cache it. Raises `Unreachable`, `UnsetReference`."""
     catalogue = services.engine.discover(open_source(source, services.secrets))
     asked = source_settings(source, services.secrets)
-    cached = Cached(fetched=services.clock.now(), source=asked, catalogue=catalogue)
-    _replace_file(services.cache / f"catalogue-{source.name}.json", cached.model_dump_json().encode())
+    streams = shown_streams(catalogue.streams)
+    header = _Header(
+        fetched=services.clock.now(),
+        source=asked,
+        identity=catalogue.identity,
+        digest=_digest(streams),
+        shape=_SHAPE,
+    )
+    content = header.model_dump_json().encode() + b"\n" + streams
+    _replace_file(services.cache / f"catalogue-{source.name}.json", content)
     return catalogue
 
 

@@ -13,7 +13,7 @@ from olake_reconcile.model.codec import read_destination
 from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.endpoint import Destination
 from olake_reconcile.model.names import Address, StreamId
-from olake_reconcile.model.observed import Observed, ValueState
+from olake_reconcile.model.observed import Observed, SeenStreams, ValueState
 from olake_reconcile.model.run import RunStatus
 from olake_reconcile.model.stored import Stored
 from olake_reconcile.model.table import TablePlace, TableStatus, TableUnknown
@@ -85,18 +85,22 @@ def _without_expired_holds(stored: Stored, now: datetime) -> Stored:
 def _observe(
     services: Services, desired: Desired, stored: Stored, catalogues: Mapping[str, Cached]
 ) -> Observed:
-    streams: dict[tuple[str, StreamId], SourceStream] = {}
+    streams: dict[str, Mapping[StreamId, SourceStream]] = {}
     identities: dict[Address, str] = {}
     for name, cached in catalogues.items():
         if name in desired.sources:
             # A catalogue of other settings says nothing of the server that these ones lead to.
             if cached.source == source_settings(desired.sources[name], services.secrets):
                 identities[Address("source", name)] = cached.catalogue.identity
-            streams.update({(name, i): s for i, s in cached.catalogue.streams.items()})
+            streams[name] = cached.catalogue.streams
     running = frozenset(r.job for r in services.store.runs(limit=1000) if r.status is RunStatus.RUNNING)
     values, warnings = _values(services, desired, stored)
     return Observed(
-        values=values, identities=identities, streams=streams, running=running, warnings=tuple(warnings)
+        values=values,
+        identities=identities,
+        streams=SeenStreams(streams),
+        running=running,
+        warnings=tuple(warnings),
     )
 
 

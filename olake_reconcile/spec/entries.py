@@ -87,7 +87,7 @@ def digest_of_context(
         *(repr((n, e.document.root, e.database, e.database_reference)) for n, e in sources.items()),
         *(repr((n, e.document.root)) for n, e in destinations.items()),
     ]
-    known = {name: fingerprint(c.model_dump(mode="json")) for name, c in catalogues.items()}
+    known = {name: c.digest for name, c in catalogues.items()}
     return fingerprint([program(), said, known])
 
 
