@@ -42,6 +42,6 @@ class Serving(Model):
     run: Run | None = None
 
 
-def waits_since(run: Run) -> tuple[datetime, str]:
+def waits_since(run: Run) -> tuple[datetime, str, str]:
     """Return what orders the queue: the due time that a run serves, else when it was queued."""
-    return run.due or run.queued_at or run.started, run.id
+    return run.due or run.queued_at or run.started, run.job, run.id

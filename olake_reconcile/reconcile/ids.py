@@ -7,8 +7,8 @@ from datetime import datetime
 
 
 def run_id(now: datetime) -> str:
-    """Return an id such as `20260314-150926-a3f1`."""
-    return f"{now:%Y%m%d-%H%M%S}-{random.token_hex(2)}"
+    """Return an id such as `20260314-150926-a3f19c02`."""
+    return f"{now:%Y%m%d-%H%M%S}-{random.token_hex(4)}"
 
 
 def uid() -> str:

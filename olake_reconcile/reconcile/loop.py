@@ -1,81 +1,147 @@
-"""The loop in its simplest form: due jobs, one after the other, oldest first (design §7)."""
+"""The loop (design §7): `run`, the daemon, and `reconcile`, one pass for cron.
+
+The daemon's thread never waits for a server: runs are processes of their own, and changed files are planned and applied
+by a second thread. Whatever goes wrong in a turn is said once, and the next turn goes on.
+"""
 
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
-from datetime import timedelta
 
-import schedule
-
-from olake_reconcile.errors import Blocked, Locked, ReconcileError
-from olake_reconcile.model.run import Run, RunStatus, Trigger
-from olake_reconcile.model.stored import Stored, StoredJob
-from olake_reconcile.reconcile.runs import OnEvent, finish_applies, sync_job
+from olake_reconcile.errors import ExitCode, ReconcileError
+from olake_reconcile.model.event import Level
+from olake_reconcile.reconcile.notice import Notice, OnNotice
+from olake_reconcile.reconcile.presence import Presence
+from olake_reconcile.reconcile.reload import Reloader
+from olake_reconcile.reconcile.scheduler import Scheduler
 from olake_reconcile.reconcile.services import Services
+from olake_reconcile.reconcile.ticker import Ticker
 
-TICK_SECONDS = 1
+TURN_SECONDS = 1
+FILES_SECONDS = 2
+# How often runs are looked after between two turns.
+_WATCH_SECONDS = 0.2
 
-OnRun = Callable[[str, Run | ReconcileError], None]
-
-
-def due_jobs(services: Services, stored: Stored) -> list[StoredJob]:
-    """Return the jobs that are due and may run, the longest overdue first."""
-    now = services.clock.now()
-    due = [
-        (job.due, name, job)
-        for name, job in stored.jobs.items()
-        if job.due is not None and job.due <= now and job.active and not job.held_at(now)
-    ]
-    return [job for _, _, job in sorted(due, key=lambda d: d[:2])]
+#: How often somebody has asked to stop: once is a request, more is an order.
+Stops = Callable[[], int]
 
 
-def reconcile_once(
-    services: Services, project: str, on_event: OnEvent, on_run: OnRun, stop: Callable[[], bool]
-) -> bool:
-    """Run what is due; tell whether everything went well. A job that is running already is left alone."""
-    unfinished = finish_applies(services)
-    for name, error in unfinished.items():
-        on_run(name, error)
-    fine = not unfinished
-    for job in due_jobs(services, services.store.read()):
-        if stop():
-            break
-        if job.name in unfinished:
-            continue
+class Loop:
+    """The daemon, or one pass of it."""
+
+    def __init__(
+        self, services: Services, scheduler: Scheduler, reloader: Reloader, tell: OnNotice, stops: Stops
+    ) -> None:
+        self._services = services
+        self._scheduler = scheduler
+        self._reloader = reloader
+        self._tell = tell
+        self._stops = stops
+        self._trouble = ""
+        self._never = threading.Event()
+
+    def once(self) -> ExitCode:
+        """Make one pass: apply what may be, run what is due, and wait for it.
+
+        Due times that come meanwhile are for the next pass. What the limits of other loops leave waiting stays queued.
+        """
+        presence = Presence(self._services, "one pass")
+        presence.tell()
         try:
-            run = sync_job(services, project, job.name, Trigger.SCHEDULE, on_event, stop)
-        except Locked as busy:
-            on_run(job.name, busy)  # an overlap is skipped: its own run plans the next one
-        except (Blocked, ReconcileError) as error:
-            on_run(job.name, error)
-            _try_later(services, job)
-            fine = False
+            code = self._reloader.turn()
+            serve = True
+            while not self._stops():
+                self._scheduler.turn(serve=serve)
+                serve = False
+                if not self._scheduler.started:
+                    break
+                self._wait_for_an_end(presence)
+            if self._stops():
+                self._stop_runs()
+                return ExitCode.INTERRUPTED
+        finally:
+            presence.leave()
+        return ExitCode.ERROR if self._scheduler.failures else code
+
+    def run(self) -> ExitCode:
+        """Go on until asked to stop; then let the runs stop at their next safe point. Queued ones stay queued."""
+        presence = Presence(self._services, "loop")
+        files = _Background(self._reloader, self._guarded)
+        ticker = Ticker(self._services.clock)
+        ticker.every(TURN_SECONDS).seconds.do(lambda: self._guarded(self._turn, presence))
+        ticker.every(FILES_SECONDS).seconds.do(lambda: self._guarded(files.turn))
+        while not self._stops():
+            ticker.run_pending()
+            if self._guarded(self._scheduler.watch):
+                self._guarded(self._turn, presence)  # somebody waits for the place of the run that ended
+            self._pause()
+        self._stop_runs()
+        files.finish(self._stops)
+        self._guarded(presence.leave)
+        return ExitCode.OK if self._stops() == 1 else ExitCode.INTERRUPTED
+
+    def _turn(self, presence: Presence) -> None:
+        presence.tell()
+        self._scheduler.turn()
+
+    def _stop_runs(self) -> None:
+        self._scheduler.stop()
+        while self._scheduler.started:
+            if self._stops() > 1:
+                self._scheduler.kill()
+            self._guarded(self._scheduler.watch)
+            self._pause()
+
+    def _wait_for_an_end(self, presence: Presence) -> None:
+        while not self._scheduler.watch() and not self._stops():
+            presence.tell()
+            self._pause()
+
+    def _pause(self) -> None:
+        self._services.clock.wait(_WATCH_SECONDS, self._never)
+
+    def _guarded(self, work: Callable[..., object], *given: object) -> object:
+        """Do it; what goes wrong is said once and ends nothing: a full disk is mended some day, and the loop is there."""
+        try:
+            result = work(*given)
+        except ReconcileError as error:
+            self._complain(self._services.secrets.redact(str(error)))
+        except Exception:  # noqa: BLE001  a bug in one turn must not stop 300 jobs for good
+            self._complain(self._services.secrets.redact(traceback.format_exc()))
         else:
-            on_run(job.name, run)
-            fine = fine and run.status is RunStatus.COMPLETED
-    return fine
+            if work == self._turn and self._trouble:
+                self._trouble = ""
+                self._tell(Notice(Level.INFO, "loop_recovered", "the loop goes on"))
+            return result
+        return None
+
+    def _complain(self, text: str) -> None:
+        if text != self._trouble:
+            self._trouble = text
+            self._tell(Notice(Level.ERROR, "loop_trouble", text))
 
 
-def _try_later(services: Services, job: StoredJob) -> None:
-    """A job that cannot even start must not spin: it is due again in a minute."""
-    services.store.set_due(job.name, services.clock.now() + timedelta(minutes=1), "retry")
+class _Background:
+    """Changed files, planned and applied beside the loop: an apply may wait for a sync to stop."""
 
+    def __init__(self, reloader: Reloader, guarded: Callable[..., object]) -> None:
+        self._reloader = reloader
+        self._guarded = guarded
+        self._thread: threading.Thread | None = None
 
-def run_forever(
-    services: Services, project: str, on_event: OnEvent, on_run: OnRun, stop: threading.Event
-) -> None:
-    """Make a pass every second until `stop` is set; an error of one pass does not end the loop."""
-    ticker = schedule.Scheduler()
+    def turn(self) -> None:
+        """Begin when there is something to do, unless it is being done."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        if self._reloader.is_due():
+            self._thread = threading.Thread(
+                target=self._guarded, args=(self._reloader.turn,), name="files", daemon=True
+            )
+            self._thread.start()
 
-    def tick() -> None:
-        try:
-            reconcile_once(services, project, on_event, on_run, stop.is_set)
-        except ReconcileError as error:  # `schedule` would end its pass on an exception
-            on_run("", error)
-
-    ticker.every(TICK_SECONDS).seconds.do(tick)
-    tick()
-    while not stop.is_set():
-        ticker.run_pending()
-        services.clock.wait(TICK_SECONDS / 4, stop)
+    def finish(self, stops: Stops) -> None:
+        """Wait until it has stopped, unless somebody orders otherwise: what is journaled is finished later."""
+        while self._thread is not None and self._thread.is_alive() and stops() < 2:
+            self._thread.join(_WATCH_SECONDS)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-import pytest
-
 from olake_reconcile.clock import ManualClock
-from olake_reconcile.model.run import Run, RunStatus, Trigger
+from olake_reconcile.errors import ExitCode
+from olake_reconcile.model.run import RunStatus, Trigger
 from olake_reconcile.model.stored import Hold
 from olake_reconcile.plan.options import Options
 from olake_reconcile.reconcile.apply import apply_plan
-from olake_reconcile.reconcile.loop import due_jobs, reconcile_once, run_forever
+from olake_reconcile.reconcile.loop import Loop as TheLoop
+from olake_reconcile.reconcile.notice import Notice
 from olake_reconcile.reconcile.observe import make_plan
+from olake_reconcile.reconcile.reload import Reloader
+from olake_reconcile.reconcile.scheduler import Scheduler
 from olake_reconcile.reconcile.services import Services
-from olake_reconcile.wiring import read_offline
-from tests.builders import PROJECT_UID
+from olake_reconcile.wiring import read_offline, read_workspace
+from tests.builders import PROJECT_UID, a_project
+from tests.schedule.launching import DirectLauncher
 from tests.workspaces import PROJECT_YAML, Lab, a_lab
 
 START = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
@@ -60,17 +64,25 @@ class Loop:
         moment = text if "-" in text else f"2026-03-01T{text}"
         self.clock.advance(datetime.fromisoformat(moment).replace(tzinfo=UTC) - self.clock.now())
 
+    def loop(self, stops: Callable[[], int] = lambda: 0) -> TheLoop:
+        """Return a loop as the command line makes it, but that its runs are made in this process."""
+        services = self.services
+        self.notices: list[Notice] = []
+        self.launcher = DirectLauncher(services, PROJECT_UID)
+        load = partial(read_workspace, self.lab.root, services.secrets)
+        reloader = Reloader(services, load, self.notices.append, a_project())
+        scheduler = Scheduler(services, self.launcher, lambda: reloader.limits, self.notices.append)
+        return TheLoop(services, scheduler, reloader, self.notices.append, stops)
+
     def once(self) -> list[str]:
-        """Make one pass; return the jobs that it told of, in order."""
-        told: list[str] = []
-        self.fine = reconcile_once(
-            self.services,
-            PROJECT_UID,
-            lambda event: None,
-            lambda job, outcome: told.append(job),
-            lambda: False,
-        )
-        return told
+        """Make one pass; return the jobs of which it told, in order."""
+        with self.lab.surroundings():
+            self.fine = self.loop().once() is ExitCode.OK
+        return [notice.job for notice in self.notices if notice.job]
+
+    def told(self, action: str) -> list[str]:
+        """Return what was said of that in the last pass."""
+        return [n.message for n in self.notices if n.action == action]
 
     def due(self, job: str) -> str:
         found = self.lab.store.read().jobs[job].due
@@ -165,15 +177,23 @@ def test_a_failed_run_waits_for_its_next_due_time_and_fails_the_pass(tmp_path: P
     assert loop.due("a") == "01 14:00:00"
 
 
-def test_a_job_that_cannot_start_is_tried_again_a_minute_later(tmp_path: Path) -> None:
+def test_a_run_whose_job_is_locked_waits_in_the_queue_and_begins_once_it_is_free(tmp_path: Path) -> None:
     loop = Loop(tmp_path, {"hourly": '"@hourly"'})
     loop.go_to("13:00")
-    lease = loop.services.store.acquire("job:hourly", loop.services.holder, "sync", loop.clock.now())
+    lease = loop.services.store.acquire("job:hourly", loop.services.holder, "clear", loop.clock.now())
     assert loop.once() == ["hourly"], "told that it is locked"
-    assert loop.fine, "an overlap is no failure"
+    assert loop.fine
+    assert [r.status for r in loop.lab.store.runs()] == [RunStatus.QUEUED]
     loop.lab.store.release(lease)
-    assert loop.lab.store.runs() == ()
-    assert loop.once() == ["hourly"], "its run is still owed"
+    loop.go_to("13:20")
+    assert loop.once() == ["hourly"]
+    run = loop.lab.store.runs()[0]
+    assert (run.status, run.due, run.started) == (
+        RunStatus.COMPLETED,
+        START.replace(hour=13, minute=0),
+        START.replace(hour=13, minute=20),
+    )
+    assert loop.due("hourly") == "01 14:00:00"
 
 
 def test_unmanaged_jobs_go_on_running(tmp_path: Path) -> None:
@@ -184,41 +204,34 @@ def test_unmanaged_jobs_go_on_running(tmp_path: Path) -> None:
     assert loop.once() == ["hourly"]
 
 
-def test_stop_is_obeyed_between_two_jobs(tmp_path: Path) -> None:
-    loop = Loop(tmp_path, {"a": '"@hourly"', "b": '"@hourly"'})
+def test_a_pass_that_is_stopped_starts_no_further_run_and_what_is_queued_stays_so(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"a": '"@hourly"', "b": '"@hourly"', "c": '"@hourly"'})
     loop.go_to("13:00")
-    told: list[str] = []
-    reconcile_once(
-        loop.services, PROJECT_UID, lambda event: None, lambda job, run: told.append(job), lambda: bool(told)
-    )
-    assert told == ["a"]
-    assert [job.name for job in due_jobs(loop.services, loop.lab.store.read())] == ["b"]
+    with loop.lab.surroundings():
+        code = loop.loop(lambda: len(loop.launcher.orders)).once()
+    assert code is ExitCode.INTERRUPTED
+    statuses = {r.job: r.status for r in loop.lab.store.runs()}
+    assert statuses == {"a": RunStatus.COMPLETED, "b": RunStatus.COMPLETED, "c": RunStatus.QUEUED}
+    assert loop.once() == ["c"]
 
 
-def test_run_goes_on_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
     loop = Loop(tmp_path, {"hourly": '"@hourly"'})
     loop.go_to("12:59:58")
-    stop, runs = threading.Event(), []
 
     class Watched(ManualClock):
         """Time passes as the loop waits for it."""
 
         def wait(self, seconds: float, wake: threading.Event) -> bool:
-            if self.now() > datetime(2026, 3, 1, 14, 0, 5, tzinfo=UTC):
-                stop.set()
             return super().wait(max(seconds, 10), wake)
 
     loop.clock = Watched(loop.clock.now())
-
-    def told(job: str, outcome: object) -> None:
-        assert isinstance(outcome, Run)
-        runs.append(f"{outcome.started:%H:%M}")
-
-    import schedule
-
-    monkeypatch.setattr(schedule.Job, "should_run", property(lambda job: True))  # it reads the real clock
-    run_forever(loop.services, PROJECT_UID, lambda event: None, told, stop)
-    assert runs == ["13:00", "14:00"]
+    end = START.replace(hour=14, minute=0, second=30)
+    with loop.lab.surroundings():
+        code = loop.loop(lambda: int(loop.clock.now() > end)).run()
+    assert code is ExitCode.OK
+    assert [f"{r.started:%H:%M}" for r in loop.lab.store.runs()] == ["14:00", "13:00"]
+    assert [f"{r.due:%H:%M}" for r in loop.lab.store.runs()] == ["14:00", "13:00"]
 
 
 def test_reconcile_runs_due_jobs_from_stored_settings_though_the_files_are_broken(lab: Lab) -> None:

@@ -2,57 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from olake_reconcile.cli.session import Session
-from olake_reconcile.cli.stopping import stop_on_signals
-from olake_reconcile.errors import ExitCode, ReconcileError
-from olake_reconcile.model.event import Event
-from olake_reconcile.model.run import Run
+from olake_reconcile.cli.stopping import signals_counted
+
+if TYPE_CHECKING:
+    from olake_reconcile.reconcile.loop import Loop
+    from olake_reconcile.reconcile.notice import Notice
 
 
 @click.command()
 @click.pass_obj
 def reconcile(session: Session) -> int:
-    """Make one pass: run the jobs that are due, one after the other. For cron.
+    """Make one pass, for cron: apply changed files, run the jobs that are due, wait for them.
 
-    Exits 1 when a run failed, or when the files have mistakes (what is due runs from stored settings).
+    Changes that clear data wait for `olake-reconcile apply`, unless safety.auto_rebuild or an Approval lets them
+    through; that is said once. Exits 1 when a run failed, or when the files have mistakes: then nothing is applied,
+    and what is due runs with the settings that were applied last.
     """
-    from olake_reconcile.reconcile.loop import reconcile_once
-
-    with stop_on_signals() as stop:
-        fine = reconcile_once(session.services, session.project.uid, _quiet, _teller(session), stop.is_set)
-    if session.workspace.desired is None:
-        for diagnostic in session.workspace.diagnostics:
-            click.echo(session.secrets.redact(diagnostic.render()), err=True)
-        return ExitCode.ERROR
-    return ExitCode.OK if fine else ExitCode.ERROR
+    with _loop(session) as loop:
+        return loop.once()
 
 
 @click.command()
 @click.pass_obj
 def run(session: Session) -> int:
-    """Run due jobs for ever, until SIGINT or SIGTERM."""
-    from olake_reconcile.reconcile.loop import run_forever
+    """Apply changed files and run due jobs for ever, until SIGINT or SIGTERM.
 
+    Then runs stop at their next safe point, and queued ones stay queued; a second signal ends them at once. Any
+    number of loops may run beside each other on one host.
+    """
     click.echo("Running due jobs; stop with Ctrl-C.", err=True)
-    with stop_on_signals() as stop:
-        run_forever(session.services, session.project.uid, _quiet, _teller(session), stop)
-    return ExitCode.OK
+    with _loop(session) as loop:
+        return loop.run()
 
 
-def _quiet(event: Event) -> None:
-    """The loop tells of runs, not of their progress: that is in their logs."""
+@contextmanager
+def _loop(session: Session) -> Iterator[Loop]:
+    from olake_reconcile.reconcile.loop import Loop
+    from olake_reconcile.reconcile.reload import Reloader
+    from olake_reconcile.reconcile.scheduler import Scheduler
+    from olake_reconcile.wiring import read_workspace, warm_launcher
+
+    services, project = session.services, session.project
+    services.store.create()
+    launcher = warm_launcher(session.root, project)
+    tell = partial(_tell, session)
+    with signals_counted() as signals:
+        load = partial(read_workspace, session.root, session.secrets)
+        reloader = Reloader(services, load, tell, project, lambda: signals.count > 0)
+        scheduler = Scheduler(services, launcher, lambda: reloader.limits, tell)
+        try:
+            yield Loop(services, scheduler, reloader, tell, lambda: signals.count)
+        finally:
+            launcher.close()
 
 
-def _teller(session: Session) -> Callable[[str, Run | ReconcileError], None]:
-    def tell(job: str, outcome: Run | ReconcileError) -> None:
-        if isinstance(outcome, ReconcileError):
-            text = f"{job}: {outcome.summary}" if job else outcome.summary
-            click.echo(session.secrets.redact(text), err=True)
-        else:
-            click.echo(f"{job}: run {outcome.id} {outcome.status.value}, {outcome.rows:,} rows")
-
-    return tell
+def _tell(session: Session, notice: Notice) -> None:
+    """Print what happened: runs on stdout, all else on stderr. Nobody to read it, or a full disk, is no error."""
+    text = f"{notice.job}: {notice.message}" if notice.job else notice.message
+    with suppress(OSError):
+        click.echo(session.secrets.redact(text), err=notice.run is None)

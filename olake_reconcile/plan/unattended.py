@@ -1,0 +1,36 @@
+"""What may be done while nobody looks (design §5): safe changes; destructive ones only where somebody agreed beforehand."""
+
+from __future__ import annotations
+
+from olake_reconcile.model.desired import Approval
+from olake_reconcile.plan.actions import Action, Block, Consent, Rebuild, Remove
+from olake_reconcile.plan.consent import approval_for, approves
+from olake_reconcile.plan.plan import Plan, without_blocked
+
+
+def unattended(
+    plan: Plan, approvals: tuple[Approval, ...], *, auto_rebuild: bool
+) -> tuple[Plan, list[Action]]:
+    """Return what of the plan the loop may apply, and the actions that wait for somebody.
+
+    Jobs are taken or left whole: one of which a part waits goes on as it is stored. Guarded actions are blocked in the
+    plan already unless they were approved; `auto_rebuild` is the project's consent to the destructive ones.
+    """
+    marked = [a if auto_rebuild else _with_consent(a, approvals) for a in plan.actions]
+    waiting = [a for a in marked if a.blocked]
+    allowed, _ = without_blocked(plan.model_copy(update={"actions": tuple(marked)}))
+    return allowed, waiting
+
+
+def _with_consent(action: Action, approvals: tuple[Approval, ...]) -> Action:
+    if action.consent is not Consent.DESTRUCTIVE or action.blocked:
+        return action
+    if isinstance(action, Rebuild | Remove) and approves(approvals, action):
+        return action
+    block = Block(
+        code="needs-consent",
+        message=f"{action.address.short} loses data, and nobody has agreed to that yet",
+        remedy="olake-reconcile apply",
+        approval=approval_for(action) if isinstance(action, Rebuild | Remove) else "",
+    )
+    return action.model_copy(update={"blocked": (block,)})
