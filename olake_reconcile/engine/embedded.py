@@ -30,6 +30,8 @@ from olake_reconcile.model.table import Owner, TablePlace, TableStatus
 if TYPE_CHECKING:
     from olake_reconcile.engine.load import Run
 
+SYNC_MODES = (SyncMode.FULL_REFRESH, SyncMode.INCREMENTAL)
+
 log = logging.getLogger(__name__)
 
 
@@ -133,13 +135,23 @@ class EmbeddedEngine:
 
 def _run_task(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -> Event:
     from olake_reconcile.engine.full_refresh import full_refresh
+    from olake_reconcile.engine.incremental import incremental
+    from olake_reconcile.engine.interrupt import interrupting
     from olake_reconcile.engine.load import LoadCancelled
+    from olake_reconcile.sources.postgres.read import SourceError
 
     if cancelled():
         return StreamCancelled(stream=task.stream.id)
     try:
         _require_supported(task)
-        return full_refresh(run, task, emit, cancelled)
+        load = incremental if task.stream.sync_mode is SyncMode.INCREMENTAL else full_refresh
+        with interrupting(run.access, cancelled) as interrupted:
+            try:
+                return load(run, task, emit, cancelled)
+            except SourceError:
+                if interrupted.is_set():
+                    raise LoadCancelled from None
+                raise
     except LoadCancelled:
         return StreamCancelled(stream=task.stream.id)
     except ReconcileError as error:
@@ -156,10 +168,10 @@ def _run_task(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -> E
 
 
 def _require_supported(task: StreamTask) -> None:
-    if task.stream.sync_mode is not SyncMode.FULL_REFRESH or not task.stream.normalization:
+    if task.stream.sync_mode not in SYNC_MODES or not task.stream.normalization:
         raise ReconcileError(
-            f"{task.stream.id}: the embedded engine does full_refresh with normalization only, so far",
-            remedy="Set sync_mode: full_refresh and normalization: true.",
+            f"{task.stream.id}: the embedded engine does full_refresh and incremental with normalization, so far",
+            remedy="Set sync_mode: incremental or full_refresh, and normalization: true.",
         )
 
 

@@ -98,8 +98,15 @@ class Load:
     """The reading and writing of one stream in one snapshot, in one go or with pauses for checkpoints."""
 
     def __init__(
-        self, run: Run, keeper: Keeper, selection: Selection, task: StreamTask, batch_rows: int
+        self,
+        run: Run,
+        keeper: Keeper,
+        selection: Selection,
+        task: StreamTask,
+        batch_rows: int,
+        before: Progress | None = None,
     ) -> None:
+        """`before` is what other loads of the same run have read of the stream."""
         self._run = run
         self._keeper = keeper
         self._selection = selection
@@ -108,7 +115,7 @@ class Load:
         self._target: Target | None = None
         self._aside: Aside | None = None
         self._shared = _Shared()
-        self._before = Progress(stream=task.stream.id, rows=0, bytes=0, chunks=0)
+        self._before = before or Progress(stream=task.stream.id, rows=0, bytes=0, chunks=0)
 
     def read(
         self,
@@ -175,8 +182,18 @@ class Load:
             if counts[position]
         )
 
+    def progress(self) -> Progress:
+        """Return what was read so far."""
+        with self._shared.lock:
+            return Progress(
+                stream=self._task.stream.id,
+                rows=self._before.rows + self._shared.rows,
+                bytes=self._before.bytes + sum(w.bytes_written for w in self._shared.writers),
+                chunks=self._before.chunks + len(self._shared.finished),
+            )
+
     def _begin(self, target: Target) -> None:
-        self._before = self._progress()
+        self._before = self.progress()
         marks = self._shared.marks
         self._shared = _Shared(marks=marks)
         self._target = target
@@ -197,20 +214,11 @@ class Load:
                 self._stop()
             elif any(f.exception() for f in done):
                 self._stop()
-            progress = self._progress()
+            progress = self.progress()
             if progress != shown:
                 emit(progress)
                 shown = progress
         return was_cancelled
-
-    def _progress(self) -> Progress:
-        with self._shared.lock:
-            return Progress(
-                stream=self._task.stream.id,
-                rows=self._before.rows + self._shared.rows,
-                bytes=self._before.bytes + sum(w.bytes_written for w in self._shared.writers),
-                chunks=self._before.chunks + len(self._shared.finished),
-            )
 
     def _stop(self) -> None:
         """Make every thread stop soon: between batches, inside DuckDB, and at the server."""

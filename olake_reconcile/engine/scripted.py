@@ -138,7 +138,9 @@ class ScriptedEngine:
     def _load(self, request: SyncRequest, task: StreamTask, emit: Emit, cancelled: Cancelled) -> None:
         world, stream = self.read(), task.stream.id
         if f"source.{request.source.name}" in world["unreachable"]:
-            emit(StreamFailed(stream=stream, summary="source unreachable", remedy="Start it.", retryable=True))
+            emit(
+                StreamFailed(stream=stream, summary="source unreachable", remedy="Start it.", retryable=True)
+            )
             return
         if world["outages"].get(str(stream)):
             with self.changing() as changed:

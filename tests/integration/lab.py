@@ -19,7 +19,7 @@ from pyiceberg.table import Table
 from olake_reconcile.engine.base import OpenDestination, OpenSource, StreamTask, SyncRequest
 from olake_reconcile.engine.embedded import EmbeddedEngine
 from olake_reconcile.model.config import IcebergConfig, PostgresConfig
-from olake_reconcile.model.event import Event, StreamCommitted
+from olake_reconcile.model.event import Event, StreamCheckpoint, StreamCommitted
 from olake_reconcile.model.filter import parse_filter
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.partition import parse_partition
@@ -42,6 +42,7 @@ class Lab:
     database: str
     folder: Path
     engine: EmbeddedEngine = field(default_factory=EmbeddedEngine)
+    positions: dict[StreamId, dict[str, Any]] = field(default_factory=dict)  # as a state would keep them
 
     # -- the source ------------------------------------------------------------------------------
 
@@ -126,9 +127,11 @@ class Lab:
             settings["filter"] = parse_filter(settings["filter"])
         settings["partition_by"] = tuple(parse_partition(p) for p in settings.get("partition_by", ()))
         settings.setdefault("destination_table", parsed.name)
-        return Stream(
-            id=parsed, sync_mode=SyncMode.FULL_REFRESH, destination_database=PLACE_DATABASE, **settings
-        )
+        settings.setdefault("sync_mode", SyncMode.FULL_REFRESH)
+        return Stream(id=parsed, destination_database=PLACE_DATABASE, **settings)
+
+    def incremental(self, stream_id: str, cursor: str, **settings: Any) -> Stream:
+        return self.stream(stream_id, sync_mode=SyncMode.INCREMENTAL, cursor=cursor, **settings)
 
     def place(self, name: str) -> TablePlace:
         return TablePlace(database=PLACE_DATABASE, table=name)
@@ -150,6 +153,8 @@ class Lab:
         def emit(event: Event) -> None:
             assert threading.get_ident() == main, "events come from the caller's thread"
             events.append(event)
+            if isinstance(event, StreamCheckpoint | StreamCommitted):
+                self.positions[event.stream] = event.position
             watch(event)
 
         tasks = tuple(
@@ -157,6 +162,7 @@ class Lab:
                 stream=s,
                 place=self.place(s.destination_table),
                 owner=owners[i] if owners else owner(s.id),
+                position=self.positions.get(s.id, {}),
             )
             for i, s in enumerate(streams)
         )

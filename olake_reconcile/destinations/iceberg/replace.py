@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io import load_file_io
@@ -69,12 +70,18 @@ def begin(
     )
 
 
-def commit(catalog: SqlCatalog, target: Replacement, files: Sequence[WrittenFile], run_id: str) -> int:
-    """Make `files` the whole content of the table; return the id of the snapshot.
+def commit(
+    catalog: SqlCatalog,
+    target: Replacement,
+    files: Sequence[WrittenFile],
+    run_id: str,
+    position: Mapping[str, Any] | None = None,
+) -> int:
+    """Make `files` the whole content of the table, which stands at `position` then; return the id of the snapshot.
 
     Raises `Conflict` when the table changed since `begin`, `OutcomeUnknown` when the catalog's answer was lost and
     cannot be found out. After `Conflict` nothing refers to `files`.
     """
     added = [data_file(f) for f in files]
     delta = replacement(target.io, target.staged, target.schema, added)
-    return commit_snapshot(catalog, target, delta, run_id)
+    return commit_snapshot(catalog, target, delta, run_id, position)

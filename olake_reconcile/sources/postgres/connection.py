@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +23,7 @@ from olake_reconcile.model.config import PostgresConfig
 
 APPLICATION = "olake-reconcile"
 CONNECT_TIMEOUT = 10
+CANCEL_TIMEOUT = 5
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -34,6 +35,14 @@ class Access:
     config: PostgresConfig
     # libpq parameters without anything secret: safe to show in an error message.
     parameters: dict[str, str]
+    # Those whose statements may be cancelled at any moment.
+    interruptible: set[Connection] = field(default_factory=set, repr=False, compare=False)
+
+    def interrupt(self) -> None:
+        """Cancel what runs on the interruptible connections; called from another thread."""
+        for connection in tuple(self.interruptible):
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=CANCEL_TIMEOUT)
 
     def connect(self, *, autocommit: bool = True) -> Connection:
         """Open a control connection. Raises `Unreachable`, with what to do about it."""

@@ -185,6 +185,12 @@ def greatest(connection: Connection, cursor: Cursor, values: Sequence[str | None
     return _extreme(connection, cursor, "GREATEST", [v for v in values if v is not None])
 
 
+def is_below(connection: Connection, cursor: Cursor, one: str, other: str) -> bool:
+    """Whether `one` is less than `other`, by the server's order."""
+    row = connection.execute(f"SELECT {cursor.value(one)} < {cursor.value(other)}").fetchone()
+    return bool(row and row[0])
+
+
 def lower_bound(connection: Connection, cursor: Cursor, values: Sequence[str | None]) -> str | None:
     """Return where reading has to begin: the least of `values`, and a clock's step back below it. None: anywhere."""
     if not values or any(v is None for v in values):

@@ -8,9 +8,7 @@ have lost it, and are known by their transaction id.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from olake_reconcile.sources.postgres.connection import APPLICATION, Connection
@@ -42,12 +40,23 @@ class Transaction:
     since: datetime | None
 
 
-@dataclass(slots=True)
 class Window:
-    """What was in flight while the snapshot was taken. `unlisted`: others may have begun and ended within."""
+    """What was in flight while a snapshot was taken: made before it, closed after it."""
 
-    transactions: dict[str, Transaction] = field(default_factory=dict)
-    unlisted: bool = False
+    def __init__(self, connection: Connection) -> None:
+        """Look for the first time. `connection` is in autocommit, and not the one that takes the snapshot."""
+        self._connection = connection
+        self._completed, self._standby = _completed(connection)
+        self.transactions = list_transactions(connection)
+        #: Whether others may have begun and ended within.
+        self.unlisted = False
+
+    def close(self) -> None:
+        """Look for the second time."""
+        self.transactions |= list_transactions(self._connection)
+        completed, _ = _completed(self._connection)
+        # A standby does not know which transactions of its primary have begun, only which have written.
+        self.unlisted = self._standby or completed != self._completed
 
 
 def list_transactions(connection: Connection) -> dict[str, Transaction]:
@@ -56,22 +65,6 @@ def list_transactions(connection: Connection) -> dict[str, Transaction]:
     found = connection.execute(_RUNNING, {"application": APPLICATION}).fetchall()
     found += connection.execute(_PREPARED).fetchall()
     return {key: Transaction(key, pid, since) for key, pid, since in found}
-
-
-@contextmanager
-def window(connection: Connection) -> Iterator[Window]:
-    """Watch what is in flight while a snapshot is taken inside the `with` block; the window is complete after it.
-
-    `connection` is in autocommit, and not the one that takes the snapshot.
-    """
-    seen = Window()
-    before, standby = _completed(connection)
-    seen.transactions.update(list_transactions(connection))
-    yield seen
-    seen.transactions.update(list_transactions(connection))
-    after, _ = _completed(connection)
-    # A standby does not know which transactions of its primary have begun, only which have written.
-    seen.unlisted = standby or after != before
 
 
 def _completed(connection: Connection) -> tuple[str, bool]:

@@ -71,6 +71,7 @@ class Keeper:
 def keep_snapshot(access: Access) -> Iterator[Keeper]:
     """Open a snapshot for the length of a `with` block."""
     connection = access.connect()
+    access.interruptible.add(connection)
     try:
         with server_errors(access):
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -81,6 +82,7 @@ def keep_snapshot(access: Access) -> Iterator[Keeper]:
         assert row is not None
         yield Keeper(connection, *row)
     finally:
+        access.interruptible.discard(connection)
         connection.close()
 
 
