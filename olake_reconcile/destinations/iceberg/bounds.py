@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ class Values:
             return False
         return self._between(lower, upper)
 
-    def in_group(self, group: pq.RowGroupMetaData, leaves: dict[int, int]) -> bool:
+    def in_group(self, group: pq.RowGroupMetaData, leaves: Mapping[int, int]) -> bool:
         """Whether the footer leaves room for one of the values in `group`."""
         place = leaves.get(self._field.field_id)
         if place is None:

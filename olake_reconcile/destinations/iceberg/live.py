@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,8 @@ from olake_reconcile.errors import ReconcileError
 #: Field ids of a position delete file (Iceberg table spec, "Position Delete Files").
 PATH_ID: Final = 2147483546
 POSITION_ID: Final = 2147483545
+#: What `delete_rows` gives.
+DELETE_ROWS: Final = pa.schema([("file_path", pa.string()), ("pos", pa.int64())])
 #: A spec and the partition in it: what a delete file has in common with the files that it deletes from.
 Home = tuple[int, Key]
 
@@ -56,13 +58,14 @@ class LiveFiles:
     deletes: dict[Home, list[LiveFile]] = field(default_factory=dict)
 
     def deleted(self, io: FileIO, file: LiveFile) -> pa.Int64Array:
-        """Return the positions in `file` whose rows are deleted."""
+        """Return the positions in `file` whose rows are deleted, in order."""
         found = [
             _positions(io, delete.path, file.path)
             for delete in self.deletes.get(file.home, ())
             if _applies(delete, file)
         ]
-        return pc.unique(pa.chunked_array(found, pa.int64()).combine_chunks())
+        positions = pc.unique(pa.chunked_array(found, pa.int64()).combine_chunks())
+        return positions.take(pc.sort_indices(positions))
 
 
 def live_files(io: FileIO, metadata: TableMetadata) -> LiveFiles:
@@ -108,8 +111,9 @@ def _positions(io: FileIO, delete: str, path: str) -> pa.Int64Array:
     return table.column("pos").combine_chunks()
 
 
-def delete_rows(io: FileIO, deletes: Sequence[LiveFile]) -> Any:
-    """Give the rows of delete files as Arrow batches: `file_path` and `pos`."""
+def delete_rows(io: FileIO, deletes: Iterable[LiveFile]) -> Iterator[pa.RecordBatch]:
+    """Give the rows of delete files: `file_path` and `pos`."""
     for delete in deletes:
         with io.new_input(delete.path).open() as stream:
-            yield from pq.ParquetFile(stream).iter_batches(columns=["file_path", "pos"])
+            for batch in pq.ParquetFile(stream).iter_batches(columns=["file_path", "pos"]):
+                yield batch.cast(DELETE_ROWS)

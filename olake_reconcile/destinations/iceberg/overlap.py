@@ -101,7 +101,9 @@ def _rows(
         if not wanted.in_file(file.file):
             continue
         deleted = files.deleted(change.io, file)
-        for batch in read_rows(change.io, file.path, Schema(*compared, *marks), deleted, wanted.in_group):
+        for batch in read_rows(
+            change.io, file.path, Schema(*compared, *marks), without=deleted, wanted=wanted.in_group
+        ):
             if marks:
                 is_deleted = pc.equal(batch.column(_OP_TYPE), "d")
                 batch = batch.filter(pc.invert(pc.fill_null(is_deleted, False)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
@@ -15,88 +17,98 @@ from olake_reconcile.destinations.iceberg.schema import arrow_schema, conform_ar
 
 _BATCH_BYTES: Final = 8 << 20
 _BATCH_ROWS: Final = 131_072
-#: Says of a row group whether any of its rows is wanted.
-Wanted = Callable[[pq.RowGroupMetaData, dict[int, int]], bool]
+#: The last column of what is read: where the row is in its file.
 POSITION: Final = "position"
+#: Says of a row group, given the Parquet column of each field id, whether any of its rows is wanted.
+Wanted = Callable[[pq.RowGroupMetaData, Mapping[int, int]], bool]
 
 
 def read_rows(
-    io: FileIO, path: str, schema: Schema, deleted: pa.Int64Array | None = None, wanted: Wanted | None = None
+    io: FileIO,
+    path: str,
+    schema: Schema,
+    *,
+    wanted: Wanted | None = None,
+    without: pa.Int64Array | None = None,
+    only: pa.Int64Array | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Give the rows of a data file as the columns of `schema`, and last the position of each in the file.
 
-    A column that the file lacks is NULL, a narrower type is widened (Iceberg table spec, "Column Projection"). Rows at
-    `deleted` positions, and row groups that `wanted` turns down, are left out.
+    A column that the file lacks is NULL, a narrower type is widened (Iceberg table spec, "Column Projection"). Left out
+    are row groups that `wanted` turns down, rows at the positions `without`, and, with `only`, all rows at others; the
+    positions are in order.
     """
-    arrow = arrow_schema(schema)
     with io.new_input(path).open() as stream:
-        file = pq.ParquetFile(stream)
-        places = {
-            int((f.metadata or {}).get(b"PARQUET:field_id", -1)): i for i, f in enumerate(file.schema_arrow)
-        }
-        leaves = _leaves(file)
-        names = [
-            file.schema_arrow.field(places[f.field_id]).name for f in schema.fields if f.field_id in places
-        ]
+        reader = _Reader(pq.ParquetFile(stream), schema)
         start = 0
-        for number in range(file.num_row_groups):
-            group = file.metadata.row_group(number)
-            if wanted is None or wanted(group, leaves):
-                yield from _read_group(file, number, start, names, schema, arrow, deleted)
-            start += group.num_rows
+        for number in range(reader.file.num_row_groups):
+            group = reader.file.metadata.row_group(number)
+            end = start + group.num_rows
+            inside = only is None or len(_slice(only, start, end)) > 0
+            if inside and (wanted is None or wanted(group, reader.leaves)):
+                yield from _choose(reader.read(number, start), without, only)
+            start = end
 
 
-def _read_group(
-    file: pq.ParquetFile,
-    number: int,
-    start: int,
-    names: list[str],
-    schema: Schema,
-    arrow: pa.Schema,
-    deleted: pa.Int64Array | None,
+@dataclass(slots=True)
+class _Reader:
+    file: pq.ParquetFile
+    schema: Schema
+
+    @property
+    def leaves(self) -> dict[int, int]:
+        """The place of each plain column among the Parquet columns, by field id."""
+        paths = {self.file.schema.column(i).path: i for i in range(len(self.file.schema))}
+        return {_field_id(f): paths[f.name] for f in self.file.schema_arrow if f.name in paths}
+
+    def read(self, number: int, start: int) -> Iterator[pa.RecordBatch]:
+        """Give the rows of one row group, the first of which is at `start`."""
+        group = self.file.metadata.row_group(number)
+        wanted = {f.field_id for f in self.schema.fields}
+        names = [f.name for f in self.file.schema_arrow if _field_id(f) in wanted]
+        if not names:
+            # None of the columns was there yet; the rows are.
+            yield self._finish(pa.record_batch([pa.nulls(group.num_rows)], ["none"]), start)
+            return
+        per_row = max(group.total_byte_size // max(group.num_rows, 1), 1)
+        rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // per_row))
+        for batch in self.file.iter_batches(rows, row_groups=[number], columns=names, use_threads=False):
+            yield self._finish(batch, start)
+            start += batch.num_rows
+
+    def _finish(self, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
+        found = {_field_id(f): batch.column(i) for i, f in enumerate(batch.schema)}
+        arrow = arrow_schema(self.schema)
+        arrays = [
+            conform_array(found[field.field_id], wanted.type, field.name)
+            if field.field_id in found
+            else pa.nulls(batch.num_rows, wanted.type)
+            for field, wanted in zip(self.schema.fields, arrow, strict=True)
+        ]
+        positions = pa.arange(start, start + batch.num_rows)
+        return pa.RecordBatch.from_arrays([*arrays, positions], [*arrow.names, POSITION])
+
+
+def _choose(
+    batches: Iterator[pa.RecordBatch], without: pa.Int64Array | None, only: pa.Int64Array | None
 ) -> Iterator[pa.RecordBatch]:
-    group = file.metadata.row_group(number)
-    if not names:
-        # None of the columns was there yet: the rows count all the same.
-        yield from _finish(_nulls(group.num_rows), start, schema, arrow, deleted)
-        return
-    per_row = max(group.total_byte_size // max(group.num_rows, 1), 1)
-    rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // per_row))
-    for batch in file.iter_batches(rows, row_groups=[number], columns=names, use_threads=False):
-        yield from _finish(batch, start, schema, arrow, deleted)
-        start += batch.num_rows
+    for batch in batches:
+        positions = batch.column(POSITION)
+        first, last = positions[0].as_py(), positions[-1].as_py()
+        for values, keep in ((only, True), (without, False)):
+            if values is None:
+                continue
+            found = pc.is_in(positions, _slice(values, first, last + 1))
+            batch = batch.filter(found if keep else pc.invert(found))
+            positions = batch.column(POSITION)
+        if batch.num_rows:
+            yield batch
 
 
-def _finish(
-    batch: pa.RecordBatch, start: int, schema: Schema, arrow: pa.Schema, deleted: pa.Int64Array | None
-) -> Iterator[pa.RecordBatch]:
-    by_id = {
-        int((f.metadata or {}).get(b"PARQUET:field_id", -1)): batch.column(i)
-        for i, f in enumerate(batch.schema)
-    }
-    arrays = [
-        conform_array(by_id[field.field_id], wanted.type, field.name)
-        if field.field_id in by_id
-        else pa.nulls(batch.num_rows, wanted.type)
-        for field, wanted in zip(schema.fields, arrow, strict=True)
-    ]
-    positions = pa.arange(start, start + batch.num_rows)
-    found = pa.RecordBatch.from_arrays([*arrays, positions], [*arrow.names, POSITION])
-    if deleted is not None and len(deleted):
-        found = found.filter(pc.invert(pc.is_in(positions, deleted)))
-    if found.num_rows:
-        yield found
+def _slice(ordered: pa.Int64Array, first: int, end: int) -> pa.Int64Array:
+    start = bisect_left(ordered, first, key=lambda v: v.as_py())
+    return ordered[start : bisect_left(ordered, end, key=lambda v: v.as_py())]
 
 
-def _nulls(rows: int) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.nulls(rows)], ["none"])
-
-
-def _leaves(file: pq.ParquetFile) -> dict[int, int]:
-    """Return the place of each plain column among the Parquet columns, by field id."""
-    paths = {file.schema.column(i).path: i for i in range(len(file.schema))}
-    return {
-        int((f.metadata or {}).get(b"PARQUET:field_id", -1)): paths[f.name]
-        for f in file.schema_arrow
-        if f.name in paths
-    }
+def _field_id(field: pa.Field) -> int:
+    return int((field.metadata or {}).get(b"PARQUET:field_id", -1))

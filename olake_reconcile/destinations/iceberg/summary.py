@@ -26,7 +26,9 @@ def summarize(io: FileIO, delta: Delta, manifests: Sequence[ManifestFile]) -> di
     removed = [e.data_file for e in delta.removed]
     changes = {**_added(delta.added), **_removed(removed)}
     totals = _totals(manifests)
-    totals["total-files-size"] = _size_before(io, delta.parent) + _size(delta.added) - _size(removed)
+    totals["total-files-size"] = _size(delta.added)
+    if delta.kept or delta.carried:
+        totals["total-files-size"] += _size_before(io, delta.parent) - _size(removed)
     return {k: str(v) for k, v in {**{k: v for k, v in changes.items() if v}, **totals}.items()}
 
 
