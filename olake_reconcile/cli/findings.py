@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from olake_reconcile.cli.output import printable
 from olake_reconcile.cli.session import Session
 from olake_reconcile.cli.view_impact import impact_lines
 from olake_reconcile.diagnostics import Diagnostic, Place, Severity
@@ -57,8 +58,8 @@ def _blocked(plan: Plan) -> Iterator[Finding]:
             yield Finding(
                 Weight.BLOCKED,
                 block.code,
-                f"{action.address.short} is blocked",
-                "\n".join(filter(None, lines)),
+                printable(f"{action.address.short} is blocked"),
+                _text(lines),
                 action.place,
             )
 
@@ -72,8 +73,8 @@ def _cleared(plan: Plan) -> Iterator[Finding]:
         yield Finding(
             Weight.DESTRUCTIVE,
             "table-cleared",
-            f"{action.address.short} will be {verb}",
-            "\n".join([why, *impact_lines(action)]),
+            printable(f"{action.address.short} will be {verb}"),
+            _text([why, *impact_lines(action)]),
             place,
         )
 
@@ -85,7 +86,11 @@ def mistakes(diagnostics: Sequence[Diagnostic]) -> Iterator[Finding]:
             continue
         weight = Weight.MISTAKE if found.is_error else Weight.WARNING
         hint = f" ({found.hint})" if found.hint else ""
-        yield Finding(weight, found.code, found.code, f"{found.message}{hint}", found.place)
+        yield Finding(weight, found.code, found.code, _text([f"{found.message}{hint}"]), found.place)
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(printable(line) for line in lines if line)
 
 
 def prefix_in(session: Session, variable: str) -> str:

@@ -101,7 +101,7 @@ def _one(action: Action) -> Iterator[str]:
 
 def _pair(pair: Pair) -> Iterator[str]:
     before, after = pair.before, pair.after
-    was = f" (it {verb_of(before)} before)" if verb_of(before) != verb_of(after) else ""
+    was = f" (before: {verb_of(before)})" if verb_of(before) != verb_of(after) else ""
     yield f"  {after.symbol.rjust(3)} {name_of(after)} {verb_of(after)}{_why(after)}{was}"
     for change in pair.settings:
         name = printable(change.setting)

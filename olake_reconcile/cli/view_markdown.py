@@ -31,6 +31,7 @@ from olake_reconcile.plan.actions import (
 )
 from olake_reconcile.plan.consent import line_to_paste
 from olake_reconcile.plan.document import plan_hash
+from olake_reconcile.plan.options import DEFAULT_ENVIRONMENT
 from olake_reconcile.plan.plan import Plan
 from olake_reconcile.plan.words import counted
 
@@ -111,6 +112,8 @@ def _head(plan: Plan) -> Iterator[str]:
         yield f"### {NOTHING_SELECTED if plan.narrowed else NO_CHANGES}"
     else:
         yield f"### {totals_words(plan)}"
+    if plan.environment != DEFAULT_ENVIRONMENT:
+        yield f"Environment {code(plan.environment)}"
     if plan.new_state and plan.against != "revision":
         yield f"> [!WARNING]\n> **{NEW_STATE}** Everything is planned as new."
     if against := against_words(plan):
