@@ -18,6 +18,7 @@ from olake_reconcile.reconcile.catalogues import Cached, cached_catalogues
 from olake_reconcile.reconcile.launch import Launcher, RunOrder
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.secrets import Secrets, SystemSecrets, resolve_all
+from olake_reconcile.spec.environment import Environment, kept_in
 from olake_reconcile.spec.revision import workspace_at
 from olake_reconcile.spec.workspace import Workspace, find_root, load_workspace
 
@@ -44,16 +45,20 @@ def system_secrets(root: Path) -> SystemSecrets:
     return SystemSecrets(base=root)
 
 
-def read_workspace(root: Path, secrets: Secrets) -> tuple[Workspace, Mapping[str, Cached]]:
-    """Return the workspace, checked against the cached catalogues, and these."""
-    cache = root / ".olake" / "cache"
+def read_workspace(
+    root: Path, secrets: Secrets, environment: Environment | None = None
+) -> tuple[Workspace, Mapping[str, Cached]]:
+    """Return the workspace as an environment has it, checked against the cached catalogues, and these."""
+    environment = environment or Environment()
+    cache = kept_in(root, environment.name) / "cache"
     cached = cached_catalogues(cache)
-    return load_workspace(root, secrets, catalogues_of(cached), cache=cache), cached
+    catalogues = catalogues_of(cached)
+    return load_workspace(root, secrets, catalogues, cache=cache, environment=environment), cached
 
 
-def read_offline(root: Path, secrets: Secrets) -> Workspace:
+def read_offline(root: Path, secrets: Secrets, environment: Environment | None = None) -> Workspace:
     """Return the workspace without checking it against any catalogue."""
-    return load_workspace(root, secrets, {})
+    return load_workspace(root, secrets, {}, environment=environment)
 
 
 def catalogues_of(cached: Mapping[str, Cached]) -> dict[str, Catalogue]:
@@ -75,10 +80,11 @@ def services_for(root: Path, project: Project, secrets: Secrets) -> Services:
         engine=_engine(),
         holder=this_process(),
         who=_who(),
+        environment=project.environment,
     )
 
 
-def services_given(root: Path, secrets: Secrets, stored: Stored) -> Services:
+def services_given(root: Path, secrets: Secrets, stored: Stored, environment: str) -> Services:
     """Return the ports for a plan that starts from `stored` in place of the state store, which is not touched."""
     from olake_reconcile.state.given import GivenState
     from olake_reconcile.state.holder import this_process
@@ -91,6 +97,7 @@ def services_given(root: Path, secrets: Secrets, stored: Stored) -> Services:
         engine=_engine(),
         holder=this_process(),
         who=_who(),
+        environment=environment,
     )
 
 

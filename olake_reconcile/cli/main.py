@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 
 from olake_reconcile import __version__
+from olake_reconcile.cli import log
 from olake_reconcile.cli.commands import COMMANDS
+from olake_reconcile.cli.options import of_an_environment
 from olake_reconcile.cli.session import Session
 from olake_reconcile.errors import ExitCode, InvalidWorkspace, ReconcileError
 
@@ -23,8 +25,9 @@ from olake_reconcile.errors import ExitCode, InvalidWorkspace, ReconcileError
     help="The workspace, or a folder in it (default: here).",
 )
 @click.version_option(__version__, prog_name="olake-reconcile")
+@log.options
 @click.pass_context
-def cli(context: click.Context, directory: Path) -> None:
+def cli(context: click.Context, directory: Path, log_format: str, verbose: int) -> None:
     """Replication jobs as YAML in git: plan what changes, apply it safely, run the syncs.
 
     \b
@@ -34,11 +37,14 @@ def cli(context: click.Context, directory: Path) -> None:
       olake-reconcile apply
       olake-reconcile sync daily_orders
     """
-    context.obj = context.with_resource(Session(directory))
+    session = context.obj = context.with_resource(Session(directory))
+    log.configure(log_format, verbose, session.redact)
+    if name := os.environ.get("OLAKE_ENV"):
+        session.choose(name, ())
 
 
 for command in COMMANDS:
-    cli.add_command(command)
+    cli.add_command(of_an_environment(command))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -73,6 +79,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _show(error: ReconcileError) -> None:
+    if log.log_error(error):
+        return
     if isinstance(error, InvalidWorkspace):
         for diagnostic in error.diagnostics:
             click.echo(diagnostic.render(), err=True)

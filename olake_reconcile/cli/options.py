@@ -33,6 +33,34 @@ lock_timeout: Decorator = click.option(
 )
 
 
+def of_an_environment(command: click.Command) -> click.Command:
+    """Add `--env` and `--var` to a command, or to those of a group, wherever a person may think of them."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            of_an_environment(inner)
+        return command
+    taken = {option for parameter in command.params for option in parameter.opts}
+    if "--env" not in taken:
+        command.params += [
+            click.Option(
+                ["--env"],
+                metavar="NAME",
+                expose_value=False,
+                callback=lambda context, _, name: context.obj.choose(name, ()),
+                help="The environment: its overlay, state and marks (default: $OLAKE_ENV, or none).",
+            ),
+            click.Option(
+                ["--var"],
+                multiple=True,
+                metavar="NAME=VALUE",
+                expose_value=False,
+                callback=lambda context, _, given: context.obj.choose(None, given),
+                help="Set a variable that olake.yaml declares. Repeatable.",
+            ),
+        ]
+    return command
+
+
 def narrowing(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that narrow a plan, as one argument `narrowing`, and `replace`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,8 @@ def read_document(document: dict[str, Any], path: Path) -> tuple[Plan, list[Diag
         raise StalePlan(f"{path} is damaged", remedy="Make the plan again.") from None
 
 
-def load_plan(path: Path, project: str) -> Plan:
-    """Return a saved plan of this project. Raises `StalePlan` for another program's or project's."""
+def load_plan(path: Path, project: str, environment: str) -> Plan:
+    """Return a saved plan of this project and environment. Raises `StalePlan` for another program's, project's or environment's."""
     document = load_document(path)
     version = document.get("program_version")
     if version != __version__:
@@ -74,5 +75,11 @@ def load_plan(path: Path, project: str) -> Plan:
             f"the plan is of project {plan.project}, this workspace is {project}",
             why="Nothing was applied.",
             remedy="Apply it in the workspace that it was made from.",
+        )
+    if plan.environment != environment:
+        raise StalePlan(
+            f"the plan was made for environment {plan.environment}, and this is {environment}",
+            why="Another environment has other settings and another state. Nothing was applied.",
+            remedy=f"Run: olake-reconcile apply --env {plan.environment} {shlex.quote(str(path))}",
         )
     return plan

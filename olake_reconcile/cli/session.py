@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from olake_reconcile.diagnostics import Diagnostic, Severity
-from olake_reconcile.errors import InvalidWorkspace, ReconcileError
+from olake_reconcile.errors import InvalidWorkspace, ReconcileError, UsageError
 from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.project import Project
 from olake_reconcile.model.stored import Stored
 from olake_reconcile.secrets import SystemSecrets
+from olake_reconcile.spec.environment import Environment
 
 if TYPE_CHECKING:
     from olake_reconcile.reconcile.catalogues import Cached
@@ -31,6 +32,7 @@ class Session:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._warned: set[Diagnostic] = set()
+        self.environment = Environment()
         self._given: Stored | None = None
 
     def start_from(self, stored: Stored) -> None:
@@ -44,10 +46,26 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take secrets out of an error on its way to the terminal."""
-        if isinstance(error, ReconcileError) and "secrets" in self.__dict__:
-            error.summary = self.secrets.redact(error.summary)
-            error.why = self.secrets.redact(error.why)
-            error.remedy = self.secrets.redact(error.remedy)
+        if isinstance(error, ReconcileError):
+            error.summary = self.redact(error.summary)
+            error.why = self.redact(error.why)
+            error.remedy = self.redact(error.remedy)
+
+    def choose(self, environment: str | None, variables: Sequence[str]) -> None:
+        """Take what a command line says of the environment; what was said before and is not said again stays."""
+        from olake_reconcile.spec.environment import named
+
+        given = dict(self.environment.variables)
+        for variable in variables:
+            name, equals, value = variable.partition("=")
+            if not (name and equals):
+                raise UsageError(f"'{variable}' sets no variable", remedy="Write --var NAME=VALUE.")
+            given[name] = value
+        self.environment = named(environment or self.environment.name, given)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the secrets that were given out so far."""
+        return self.secrets.redact(text) if "secrets" in self.__dict__ else text
 
     @cached_property
     def root(self) -> Path:
@@ -67,7 +85,7 @@ class Session:
     def _loaded(self) -> tuple[Workspace, Mapping[str, Cached]]:
         from olake_reconcile.wiring import read_workspace
 
-        loaded = read_workspace(self.root, self.secrets)
+        loaded = read_workspace(self.root, self.secrets, self.environment)
         # A large workspace is a million objects that stay: the collector need not walk them again and again.
         gc.freeze()
         return loaded
@@ -101,7 +119,7 @@ class Session:
             return self.workspace.desired
         from olake_reconcile.wiring import read_offline
 
-        offline = read_offline(self.root, self.secrets)
+        offline = read_offline(self.root, self.secrets, self.environment)
         if offline.desired is None:
             raise InvalidWorkspace(offline.diagnostics)
         return offline.desired
@@ -119,7 +137,7 @@ class Session:
         from olake_reconcile.wiring import services_for, services_given
 
         if self._given is not None:
-            return services_given(self.root, self.secrets, self._given)
+            return services_given(self.root, self.secrets, self._given, self.environment.name)
         return services_for(self.root, self.project, self.secrets)
 
     def warn(self, diagnostics: Iterable[Diagnostic]) -> None:

@@ -42,6 +42,7 @@ class Project(Model):
 
     name: str
     uid: str
+    environment: str = "default"  # which one the files were read for
     state: dict[str, Any] = Field(default_factory=lambda: {"url": "sqlite:///.olake/state.db"})
     runtime: Runtime = Runtime.EMBEDDED
     limits: Limits = Limits()

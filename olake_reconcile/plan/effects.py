@@ -134,6 +134,7 @@ ENDPOINT_EFFECTS: dict[str, Effect] = {
 PROJECT_EFFECTS: dict[str, Effect] = {
     "name": Effect.NOT_STORED,
     "uid": Effect.NOT_STORED,
+    "environment": Effect.NOT_STORED,  # has a state of its own
     "state": Effect.NOT_STORED,
     "runtime": Effect.NOT_STORED,  # reaches the jobs, and counts there
     "limits": Effect.NOT_STORED,

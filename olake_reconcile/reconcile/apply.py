@@ -96,7 +96,7 @@ def refuse_blocked(plan: Plan) -> None:
     raise Blocked(
         f"{blocked[0].address.short} is blocked{others}: {first.message}",
         why="Nothing was applied.",
-        remedy=line_to_paste(plan.actions) or first.remedy,
+        remedy=line_to_paste(plan.actions, plan.asked) or first.remedy,
     )
 
 

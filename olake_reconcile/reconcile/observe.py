@@ -65,7 +65,9 @@ def _with_warnings(
     context: tuple[Desired, Options], plan: Plan, found: Sequence[Diagnostic]
 ) -> tuple[Plan, list[Diagnostic]]:
     desired, options = context
-    warnings = [*found, *unused_approvals(desired.approvals, plan.actions)]
+    # What a narrowed plan leaves out may be what an approval is for.
+    unused = [] if plan.narrowed else unused_approvals(desired.approvals, plan.actions)
+    warnings = [*found, *unused]
     if (options.prune or desired.project.safety.prune) and plan.unmanaged and not desired.jobs:
         text = "the files declare no job at all: nothing is pruned, lest an empty folder deletes everything"
         hint = "let jobs go one by one with kind: Removed"

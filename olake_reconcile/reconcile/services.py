@@ -9,6 +9,7 @@ from olake_reconcile.clock import Clock
 from olake_reconcile.engine.base import Engine
 from olake_reconcile.model.run import Holder
 from olake_reconcile.secrets import Secrets
+from olake_reconcile.spec.environment import kept_in
 from olake_reconcile.state.base import StateStore
 
 
@@ -28,12 +29,12 @@ class Services:
     @property
     def cache(self) -> Path:
         """Disposable files: never state."""
-        return self.root / ".olake" / "cache"
+        return kept_in(self.root, self.environment) / "cache"
 
     @property
     def logs(self) -> Path:
         """One file per run."""
-        return self.root / ".olake" / "logs"
+        return kept_in(self.root, self.environment) / "logs"
 
     @property
     def scratch(self) -> Path:

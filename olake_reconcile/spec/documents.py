@@ -254,6 +254,9 @@ class ProjectDocument(Written):
         | None
     ) = Field(None, description="Where the state is kept. Default: sqlite:///.olake/state.db.")
     runtime: RuntimeName | None = Field(None, description="Who moves the data. Default: embedded.")
+    variables: dict[str, str | int | float | bool | None] | None = Field(
+        None, description="Variables for ${var:NAME}, with their defaults; null: an environment must set it."
+    )
     job_defaults: JobSettings | None = Field(None, description="Settings of all jobs that do not set them.")
     limits: LimitSettings | None = Field(None, description="How much may happen at once.")
     safety: SafetySettings | None = Field(None, description="What an apply may do unasked.")

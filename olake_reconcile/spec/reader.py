@@ -16,10 +16,11 @@ from olake_reconcile.spec.parse import Mistake, parse
 from olake_reconcile.spec.references import resolve_document
 from olake_reconcile.spec.report import Document, Report, described, listed, quoted
 from olake_reconcile.spec.text import SourceText
+from olake_reconcile.spec.variables import Variables
 
 # Where references stay as written: they may be secrets, and are resolved when somebody connects.
 _UNRESOLVED = {
-    "Project": frozenset({"state"}),
+    "Project": frozenset({"state", "variables"}),
     "Source": frozenset({"config"}),
     "Destination": frozenset({"config"}),
 }
@@ -36,13 +37,20 @@ class Documents:
     by_kind: dict[str, list[Document]] = field(default_factory=lambda: {kind: [] for kind in DOCUMENTS})
     complete: bool = True
     unread: list[SourceText] = field(default_factory=list)
+    # Put into every file that is read; whoever remembers what was read must remember with which.
+    variables: Variables = field(default_factory=Variables)
+    is_overlay: bool = False  # laid over other documents: a Project may be among them
 
 
 def read_documents(
-    root: Path, secrets: Secrets, report: Report, is_known: Callable[[SourceText], bool] = lambda _: False
+    root: Path,
+    secrets: Secrets,
+    report: Report,
+    is_known: Callable[[SourceText], bool] = lambda _: False,
+    variables: Variables | None = None,
 ) -> Documents:
     """Read all files of the workspace at `root`; of those that `is_known` names, only the text."""
-    documents = Documents()
+    documents = Documents(variables=variables or Variables())
     names, refused = workspace_files(root)
     report.found += refused
     documents.complete = not refused
@@ -98,8 +106,9 @@ def _sort(root: Any, offset: int, whole: Document, secrets: Secrets, documents: 
         hint = did_you_mean(str(kind), DOCUMENTS) or f"one of {listed(DOCUMENTS)}"
         return document.error(document.at(("kind",)), "unknown-kind", message, hint)
     document = Document(kind, root, whole.text, whole.report)
-    document = resolve_document(document, secrets, leave=_UNRESOLVED.get(kind, frozenset()))
-    if kind == "Project" and whole.text.file != ROOT_FILE:
+    leave = _UNRESOLVED.get(kind, frozenset())
+    document = resolve_document(document, secrets, leave=leave, variables=documents.variables)
+    if kind == "Project" and not documents.is_overlay and whole.text.file != ROOT_FILE:
         message = f"the Project belongs in {ROOT_FILE}"
         document.error(document.at(("kind",)), "misplaced-project", message)
     documents.by_kind[kind].append(document)

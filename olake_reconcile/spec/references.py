@@ -9,6 +9,7 @@ from olake_reconcile.model.reference import BadReference, expand
 from olake_reconcile.secrets import Secrets, UnsetReference
 from olake_reconcile.spec.node import Map, Seq
 from olake_reconcile.spec.report import Document, Path
+from olake_reconcile.spec.variables import Variables
 
 
 def scalars(node: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
@@ -27,30 +28,38 @@ def scalars(node: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 
 def resolve_document(
-    document: Document, secrets: Secrets, *, leave: frozenset[str] = frozenset()
+    document: Document,
+    secrets: Secrets,
+    *,
+    leave: frozenset[str] = frozenset(),
+    variables: Variables | None = None,
 ) -> Document:
-    """Return `document` with references resolved, except below the top-level keys `leave`.
+    """Return `document` with variables put in and references resolved; below the top-level keys `leave`, variables alone.
 
     What stands there is settings, not secrets: plans show it. References that are wrong or unset are
     complained about and left as they are.
     """
     if "$" not in document.text.text:
         return document
-    resolver = _Resolver(document, secrets)
+    resolver = _Resolver(document, secrets, variables or Variables())
     root = Map(document.root.offset)
     for key, value, key_offset, value_offset in document.root.entries():
-        new = value if key in leave else resolver.rebuilt(value, value_offset, (key,))
+        resolver.leaves = key in leave
+        new = resolver.rebuilt(value, value_offset, (key,))
         root.add(key, new, key_offset, value_offset)
-    if not resolver.resolved:
+    if not (resolver.changed or resolver.unresolved):
         return document
     resolved, unresolved = frozenset(resolver.resolved), frozenset(resolver.unresolved)
     return Document(document.kind, root, document.text, document.report, resolved, unresolved)
 
 
 class _Resolver:
-    def __init__(self, document: Document, secrets: Secrets) -> None:
+    def __init__(self, document: Document, secrets: Secrets, variables: Variables) -> None:
         self._document = document
         self._secrets = secrets
+        self._variables = variables
+        self.leaves = False
+        self.changed = False
         self.resolved: set[int] = set()
         self.unresolved: set[Path] = set()
 
@@ -72,7 +81,15 @@ class _Resolver:
             case _:
                 return node
 
-    def _text(self, value: str, offset: int, path: Path) -> str:
+    def _text(self, value: str, offset: int, path: Path) -> Any:
+        written, wrong = value, len(self._document.report.found)
+        value = self._variables.put_in(self._document, value, offset, typed=self.leaves)
+        if len(self._document.report.found) > wrong:
+            self.unresolved.add(path)
+            return written
+        self.changed |= value is not written or not self.leaves
+        if self.leaves:
+            return value
         self.resolved.add(offset)
         try:
             return expand(value, lambda reference: self._secrets.resolve(reference, sensitive=False))

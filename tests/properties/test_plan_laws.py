@@ -17,7 +17,7 @@ from olake_reconcile.plan.actions import Create, Forget, Import, Keep, Move, Reb
 from olake_reconcile.plan.consent import line_to_paste
 from olake_reconcile.plan.document import plan_document, read_plan
 from olake_reconcile.plan.effects import STREAM_REASONS, Reason, stream_reason
-from olake_reconcile.plan.options import Options
+from olake_reconcile.plan.options import Narrowing, Options
 from olake_reconcile.plan.plan import Plan, build_plan
 from tests.builders import stored_of
 from tests.properties.strategies import PHASES, states, workspaces
@@ -136,3 +136,49 @@ def test_settings_that_were_changed_differ_and_others_are_not_listed(
                 assert action.changes or lost or everyone & set(action.reasons)
             case Create() | Import() | Remove() | Forget() | Move() | Keep():
                 assert not action.changes
+
+
+@given(desired=workspaces(), stored=states())
+def test_narrowing_to_everything_is_not_narrowing(desired: Desired, stored: Stored) -> None:
+    whole = build_plan(desired, stored, Observed())
+    known = {
+        *(f"source.{n}" for n in (*desired.sources, *stored.sources)),
+        *(f"destination.{n}" for n in (*desired.destinations, *stored.destinations)),
+        *desired.jobs,
+        *stored.jobs,
+    }
+    if not known:
+        return
+    options = Options(narrowing=Narrowing(target=tuple(sorted(known))))
+    narrowed = build_plan(desired, stored, Observed(), options)
+    if not desired.project.safety.prune:
+        assert _without_remedies(narrowed) == _without_remedies(whole)
+        assert narrowed.narrowed is not None
+        assert narrowed.narrowed.left_out == narrowed.narrowed.pulled_in == ()
+
+
+def _without_remedies(plan: Plan) -> list[Any]:
+    """A line to paste asks for the same narrowing again."""
+    return [
+        a.model_copy(update={"blocked": tuple(b.model_copy(update={"remedy": ""}) for b in a.blocked)})
+        for a in plan.changes
+    ]
+
+
+@given(desired=workspaces(), stored=states(), data=st.data())
+def test_targets_and_their_exclusion_share_out_the_plan(desired: Desired, stored: Stored, data: Any) -> None:
+    """Nothing is done twice, and what both leave out is what cannot be had without the other half."""
+    changes = build_plan(desired, stored, Observed()).changes
+    if not changes:
+        return
+    address = str(data.draw(st.sampled_from(changes)).address)
+
+    def kept(**asked: Any) -> set[str]:
+        options = Options(narrowing=Narrowing(**asked))
+        return {str(a.address) for a in build_plan(desired, stored, Observed(), options).changes}
+
+    everything = {str(a.address) for a in changes}
+    assert address in kept(target=(address,))
+    assert address not in kept(exclude=(address,))
+    assert kept(target=(address,)) <= everything
+    assert kept(exclude=(address,)) <= everything

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from olake_reconcile.cli.asking import confirm
-from olake_reconcile.cli.options import consent, lock_timeout, no_refresh, prune
+from olake_reconcile.cli.options import consent, lock_timeout, narrowing, no_refresh, prune
 from olake_reconcile.cli.plan_file import load_plan
 from olake_reconcile.cli.planning import planned
 from olake_reconcile.cli.session import Session
 from olake_reconcile.cli.showing import show_step
 from olake_reconcile.cli.stopping import stop_on_signals
+from olake_reconcile.cli.view_narrowed import narrowed_foot
 from olake_reconcile.cli.view_plan import also, render_plan
 from olake_reconcile.errors import ExitCode, StalePlan, UsageError
 from olake_reconcile.plan.actions import Rebuild, Update
 from olake_reconcile.plan.document import plan_hash
-from olake_reconcile.plan.options import Options
+from olake_reconcile.plan.options import Narrowing, Options
 from olake_reconcile.plan.plan import Plan, summarise, without_blocked
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--no-sync", is_flag=True, help="Leave rebuilt jobs to their schedule.")
 @no_refresh
 @consent
+@narrowing
 @prune
 @lock_timeout
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -48,6 +50,8 @@ def apply(
     no_refresh: bool,
     allow_rebuild: tuple[str, ...],
     allow_delete: tuple[str, ...],
+    narrowing: Narrowing,
+    replace: tuple[str, ...],
     prune: bool,
     lock_timeout: float,
 ) -> int:
@@ -66,22 +70,30 @@ def apply(
 
     how = ApplyOptions(sync=not no_sync, lock_timeout=lock_timeout)
     if file is not None:
-        if allow_rebuild or allow_delete or prune:
+        if allow_rebuild or allow_delete or prune or narrowing or replace:
             raise UsageError(
-                "a saved plan holds the consent that it was made with",
-                remedy="Give --allow-rebuild, --allow-delete and --prune to `plan --out`.",
+                "a saved plan holds the consent that it was made with, and what it was narrowed to",
+                remedy="Give --allow-…, --target, --exclude, --selector, --replace and --prune to `plan --out`.",
             )
-        saved, left_out = _narrowed(load_plan(file, session.project.uid), skip_blocked)
+        saved, left_out = _unblocked(
+            load_plan(file, session.project.uid, session.environment.name), skip_blocked
+        )
         click.echo(render_plan(saved))
-        code = _perform(session, saved, lambda: saved, replace(how, resume=plan_hash(saved)))
+        code = _perform(session, saved, lambda: saved, changed(how, resume=plan_hash(saved)))
         return _told(left_out, code)
     for error in finish_applies(session.services).values():
         raise error
-    options = Options(allow_rebuild=allow_rebuild, allow_delete=allow_delete, prune=prune)
+    options = Options(
+        allow_rebuild=allow_rebuild,
+        allow_delete=allow_delete,
+        prune=prune,
+        narrowing=narrowing,
+        replace=replace,
+    )
     whole, warnings = planned(session, options, connect=not no_refresh)
     session.warn(warnings)
     click.echo(render_plan(whole))
-    shown, left_out = _narrowed(whole, skip_blocked)
+    shown, left_out = _unblocked(whole, skip_blocked)
     if not shown.changes:
         return _told(left_out, ExitCode.OK)
     if not shown.is_blocked and not auto_approve:
@@ -89,7 +101,7 @@ def apply(
 
     def make() -> Plan:
         made, _ = planned(session, options, connect=not no_refresh)
-        made, _ = _narrowed(made, skip_blocked)
+        made, _ = _unblocked(made, skip_blocked)
         if plan_hash(made) != plan_hash(shown):
             raise StalePlan(
                 "what is deployed, or what the files say, changed since the plan was shown",
@@ -101,7 +113,7 @@ def apply(
     return _told(left_out, _perform(session, shown, make, how))
 
 
-def _narrowed(plan: Plan, skip_blocked: bool) -> tuple[Plan, list[str]]:
+def _unblocked(plan: Plan, skip_blocked: bool) -> tuple[Plan, list[str]]:
     return without_blocked(plan) if skip_blocked else (plan, [])
 
 
@@ -116,7 +128,7 @@ def _perform(session: Session, shown: Plan, make: Callable[[], Plan], how: Apply
     from olake_reconcile.reconcile.apply import apply_plan
 
     with stop_on_signals() as stop:
-        result = apply_plan(session.services, make, show_step, replace(how, stop=stop.is_set))
+        result = apply_plan(session.services, make, show_step, changed(how, stop=stop.is_set))
     session.warn(result.warnings)
     _conclude(shown, sync=how.sync)
     return ExitCode.OK
@@ -134,3 +146,5 @@ def _conclude(plan: Plan, *, sync: bool) -> None:
     rebuilt = {a.address.name for a in plan.changes if isinstance(a, Rebuild)}
     for job in sorted(rebuilt - paused) if sync else ():
         click.echo(f"{job} is due now: the loop runs it, or: olake-reconcile sync {job}")
+    if plan.narrowed:
+        click.echo(narrowed_foot(plan.narrowed))
