@@ -300,9 +300,9 @@ def test_only_files_that_may_hold_them_are_read(lab: TableLab, monkeypatch: pyte
     looked: list[str] = []
     real = read_rows
 
-    def read(io: Any, path: str, *args: Any) -> Any:
+    def read(io: Any, path: str, *args: Any, **settings: Any) -> Any:
         looked.append(path)
-        return real(io, path, *args)
+        return real(io, path, *args, **settings)
 
     monkeypatch.setattr(overlap, "read_rows", read)
     assert left(lab, rows(38, 39, 40, 99)) == rows(99)
