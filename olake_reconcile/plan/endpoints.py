@@ -44,7 +44,11 @@ def endpoint_action(context: Context, kind: Kind, endpoint: Endpoint) -> Create 
         after=after,
         changes=changes,
         unchanged=sum(stored.spec.get(k) == v for k, v in after.items()),
-        notes=(reach(context, kind, endpoint.name), *_verdict_notes(verdict)),
+        notes=(
+            reach(context, kind, endpoint.name),
+            *_verdict_notes(verdict),
+            *_taken_notes(is_taken_for_the_same(context, address, stored, after)),
+        ),
         serial=stored.serial,
         place=place,
         consent=Consent.GUARDED if verdict is Verdict.OTHER else Consent.SAFE,
@@ -67,7 +71,17 @@ def _differences(
     for path, state in sorted(context.observed.values.get(address, {}).items()):
         if state is ValueState.CHANGED and f"config.{path}" not in changed_here:
             found.append((f"config.{path}", None, None, _changed_behind(path, after)))
+    if is_taken_for_the_same(context, address, stored, after) and "identity" not in changed_here:
+        found.append(("identity", None, None, "(another server, taken for the same)"))
     return found
+
+
+def is_taken_for_the_same(
+    context: Context, address: Address, stored: StoredEndpoint, after: Mapping[str, Any]
+) -> bool:
+    """Whether the server is another one, and the file says to go on with it: a promoted replica (design §4)."""
+    seen = context.observed.identities.get(address)
+    return after.get("identity") == "same" and None not in (seen, stored.identity) and seen != stored.identity
 
 
 def _changed_behind(path: str, after: Mapping[str, Any]) -> str:
@@ -112,6 +126,15 @@ def _has_data(stored: Stored, address: Address) -> bool:
 def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
     if verdict is Verdict.OTHER:
         return ("the server says that it is another one: every stream that uses it is rebuilt",)
+    return ()
+
+
+def _taken_notes(is_taken: bool) -> tuple[str, ...]:
+    if is_taken:
+        return (
+            "the server says that it is another one: by `identity: same` tables and positions are kept, and it is "
+            "the one from now on; take the line out then, as it lets every other server pass",
+        )
     return ()
 
 

@@ -94,21 +94,24 @@ def discover(services: Services, source: Source) -> Catalogue:
         shape=_SHAPE,
     )
     content = header.model_dump_json().encode() + b"\n" + streams
-    _replace_file(services.cache / f"catalogue-{source.name}.json", content)
+    replace_file(services.cache / f"catalogue-{source.name}.json", content)
     return catalogue
 
 
 def refresh(services: Services, sources: Iterable[Source], max_age: int) -> list[Diagnostic]:
-    """Discover anew, in parallel, each source whose catalogue is older than `max_age` seconds.
+    """Discover anew, in parallel, each source whose catalogue is older than `max_age` seconds or of another server.
 
     A source that does not answer keeps its cached catalogue, and is a warning.
     """
     cached = cached_catalogues(services.cache)
+    known = {name: s.identity for name, s in services.store.read("").sources.items()}
     now = services.clock.now()
     stale = [
         s
         for s in sources
         if not _is_fresh(cached.get(s.name), source_settings(s, services.secrets), now, max_age)
+        # A run may have met another server since: nobody is told of one from a memory.
+        or known.get(s.name) not in (None, cached[s.name].catalogue.identity)
     ]
     if not stale:
         return []
@@ -146,7 +149,7 @@ def _try(services: Services, source: Source, has_cache: bool) -> Diagnostic | No
     return None
 
 
-def _replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Replace a file as a whole: a reader sees the old content or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -19,6 +19,7 @@ def confirm_identities(
 ) -> None:
     """Compare what the servers say they are with what was recorded; record it where nothing is yet.
 
+    A source with `identity: same` may be another one: it is the one from now on, and its positions are kept.
     Raises `Blocked` when one is another server, `Unreachable` when it does not answer.
     """
     said = services.engine.check_source(source).identity
@@ -30,9 +31,10 @@ def confirm_identities(
 def _confirm(
     services: Services, kind: EndpointKind, endpoint: StoredEndpoint, said: str, lease: HeldLease
 ) -> None:
-    if endpoint.identity is None:
-        services.store.record_identity(kind, endpoint.name, said, lease.lease)
-    elif endpoint.identity != said and endpoint.spec.get("identity") != "same":
+    taken = endpoint.spec.get("identity") == "same"
+    if endpoint.identity is None or (taken and endpoint.identity != said):
+        services.store.record_identity(kind, endpoint.name, said, lease.lease, before=endpoint.identity)
+    elif endpoint.identity != said:
         raise Blocked(
             f"{kind}.{endpoint.name} is another server than the one that this job was applied with",
             why="Its tables hold the rows of the other one: nothing was read or written.",

@@ -45,7 +45,6 @@ def read_source(document: Document, secrets: Secrets) -> SourceEntry:
     """Return the source that a document declares; `model` is None when it is wrong."""
     checked = check_shape(document, SourceDocument)
     root = checked.root
-    supported.refuse(document, root, supported.SOURCE)
     if "type" not in root or "name" not in root:
         return SourceEntry(document, None)
     kind = SourceType(root["type"])
@@ -61,6 +60,7 @@ def read_source(document: Document, secrets: Secrets) -> SourceEntry:
         name=root["name"],
         type=kind,
         config=_plain(config),
+        identity=root.get("identity"),
         owner=root.get("owner") or "",
         description=root.get("description") or "",
     )

@@ -64,7 +64,6 @@ PROJECT = _table(
     NotYet("runtime", ("embedded",), "use embedded"),
     NotYet("safety.auto_rebuild", (False,), "rebuilds need an apply by hand"),
 )
-SOURCE = _table(NotYet("identity", (), "leave it out"))
 
 # A list under 'include' is final, and without one new columns come along: the switch cannot say otherwise.
 NEW_COLUMNS = {

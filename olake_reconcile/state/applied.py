@@ -65,14 +65,16 @@ class AppliedTables:
             _compare_and_set(connection, endpoints, found, row, endpoint.serial, f"{kind}.{endpoint.name}")
             set_value(connection, _APPLIED, "1")
 
-    def record_identity(self, kind: EndpointKind, name: str, identity: str, fence: Lease) -> None:
-        """Store what the server says it is, where nothing was recorded yet; the serial stays."""
+    def record_identity(
+        self, kind: EndpointKind, name: str, identity: str, fence: Lease, *, before: str | None = None
+    ) -> None:
+        """Store what the server says it is, where `before` was recorded; the serial stays."""
         found = (endpoints.c.kind == kind) & (endpoints.c.name == name)
         with self._database.write() as connection:
             check_fence(connection, fence)
             record = connection.scalar(sa.select(endpoints.c.record).where(found))
             endpoint = StoredEndpoint.model_validate_json(record) if record is not None else None
-            if endpoint is None or endpoint.identity is not None:
+            if endpoint is None or endpoint.identity != before:
                 return
             known = endpoint.model_copy(update={"identity": identity})
             row = {"record": known.model_dump_json(exclude={"serial"})}

@@ -130,8 +130,13 @@ class StateStore(StateReader, Protocol):
         stores it as serial + 1."""
         ...
 
-    def record_identity(self, kind: EndpointKind, name: str, identity: str, fence: Lease) -> None:
-        """Store what a server says it is, where nothing was recorded yet; the serial stays: no setting changed."""
+    def record_identity(
+        self, kind: EndpointKind, name: str, identity: str, fence: Lease, *, before: str | None = None
+    ) -> None:
+        """Store what a server says it is, in place of `before` (None: nothing was recorded yet) and of nothing else.
+
+        The serial stays: no setting changed.
+        """
         ...
 
     def remove_endpoint(self, kind: EndpointKind, name: str, fence: Lease) -> None:

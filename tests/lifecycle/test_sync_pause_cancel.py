@@ -169,3 +169,33 @@ def test_a_run_refuses_a_source_that_became_another_server_behind_our_back(appli
     assert refused.code == 1
     assert "another server" in refused.text
     assert applied.tables == before
+
+
+def test_a_promoted_replica_is_the_same_source_where_its_file_says_so(lab: Lab) -> None:
+    text = (lab.root / "olake.yaml").read_text()
+    lab.write({"olake.yaml": text.replace("type: postgres\n", "type: postgres\nidentity: same\n")})
+    lab.apply()
+    lab.ok("sync", "daily")
+    lab.world(identities={"source.shop": "the promoted one"})
+    lab.ok("sync", "daily")
+    assert lab.store.read().sources["shop"].identity == "the promoted one"
+    lab.ok("plan", "--detailed-exitcode")
+    lab.write({"olake.yaml": text})
+    assert "1 to change, 0 to rebuild" in lab.ok("plan").out
+    lab.apply()
+    lab.world(identities={"source.shop": "db.internal/shop"})
+    refused = lab.run("sync", "daily")
+    assert (refused.code, "another server" in refused.text) == (1, True), "the licence went with its line"
+
+
+def test_a_promotion_that_an_apply_meets_is_recorded_and_clears_nothing(lab: Lab) -> None:
+    text = (lab.root / "olake.yaml").read_text()
+    lab.apply()
+    lab.ok("sync", "daily")
+    before = dict(lab.tables)
+    lab.world(identities={"source.shop": "the promoted one"})
+    lab.write({"olake.yaml": text.replace("type: postgres\n", "type: postgres\nidentity: same\n")})
+    lab.apply("--no-sync")
+    assert lab.tables == before
+    assert lab.store.read().sources["shop"].identity == "the promoted one"
+    lab.ok("plan", "--detailed-exitcode")
