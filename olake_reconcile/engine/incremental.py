@@ -138,7 +138,7 @@ class _Incremental:
                 backfill = self._ranges(now)
             if backfill is None:
                 return self._whole(now)
-            position, snapshot = self._backfill(now, now.position, backfill)
+            position, snapshot = self._backfill(now, self._settled(now), backfill)
             return self._end(position, snapshot)
 
     @contextmanager
@@ -181,9 +181,10 @@ class _Incremental:
         pieces = [(number, chunk.condition) for number, chunk in enumerate(plan.chunks)]
         loaded = load.read(target, pieces, self._emit, self._cancelled)
         with self._committing(load, loaded.files):
-            shown = show_position(now.position)
+            position = self._settled(now)
+            shown = show_position(position)
             snapshot = replace.commit(self._catalog, target, loaded.files, self._run.run_id, shown)
-        return self._end(now.position, str(snapshot))
+        return self._end(position, str(snapshot))
 
     def _go_on(self, known: Position, backfill: Backfill) -> StreamCommitted:
         """Load the ranges that are left, as they are now, and then what came since the load began."""
@@ -259,9 +260,10 @@ class _Incremental:
                         writer.write(batch)
                     files.extend(writer.finish())
                 if not files and not change.evolved:
-                    return self._nothing_new(change, now.position)
-                snapshot = commit(change, files, now.position) or _head(change)
-            return self._end(now.position, str(snapshot or ""))
+                    return self._nothing_new(change, now, known)
+                position = self._settled(now)
+                snapshot = commit(change, files, position) or _head(change)
+            return self._end(position, str(snapshot or ""))
 
     def _conditions(self, now: Moment, known: Position) -> tuple[str, str]:
         """Return which rows to read, and which of them the table may hold already."""
@@ -305,6 +307,12 @@ class _Incremental:
                 f"{count:,} rows have no cursor value: they are loaded once, and changes of them are not seen"
             )
             self._emit(Logged(level=Level.WARNING, message=message, stream=self._stream.id))
+
+    def _settled(self, now: Moment) -> Position:
+        with server_errors(self._run.access):
+            position = now.settled()
+        assert position is not None
+        return position
 
     # -- committing --------------------------------------------------------------------------------
 
@@ -386,9 +394,14 @@ class _Incremental:
             )
         )
 
-    def _nothing_new(self, change: Change, position: Position) -> StreamCommitted:
+    def _nothing_new(self, change: Change, now: Moment, known: Position) -> StreamCommitted:
+        """End without a commit: the state alone learns that the table, as it is, is up to date."""
         head = _head(change)
-        return self._end(position.model_copy(update={"head": str(head) if head else None}), str(head or ""))
+        with server_errors(self._run.access):
+            position = now.settled(wait=False)
+        if position is None or head is None:
+            return self._end(known, str(head or ""))
+        return self._end(position.model_copy(update={"head": str(head)}), str(head))
 
     def _end(self, position: Position, snapshot: str) -> StreamCommitted:
         return StreamCommitted(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event as Flag
 
+from olake_reconcile.clock import Clock
 from olake_reconcile.engine.base import Emit, StreamTask
 from olake_reconcile.engine.load import Run
 from olake_reconcile.model.event import Level, Logged
@@ -24,6 +25,7 @@ from olake_reconcile.sources.postgres.cursor import Cursors, Highest
 from olake_reconcile.sources.postgres.in_flight import PREPARED, Window
 from olake_reconcile.sources.postgres.position import Mark, Position, Values
 from olake_reconcile.sources.postgres.read import Keeper, keep_snapshot, server_errors
+from olake_reconcile.sources.postgres.versions import LogEnd
 
 #: How long a first load waits for transactions that began before it: each that goes on makes the next run read the
 #: whole table once more at the server.
@@ -44,6 +46,24 @@ class Moment:
     table: Relation
     cursors: Cursors
     position: Position
+    _clock: Clock
+    _log_end: LogEnd
+    _taken: float
+
+    def settled(self, *, wait: bool = True) -> Position | None:
+        """Return the position with what the snapshot has certainly seen, once a crash of the server cannot undo that.
+
+        That takes a moment when the server is idle. None: it is not there yet, and the caller does not `wait`.
+        """
+        if not self.position.storage:
+            return self.position
+        while not versions.is_durable(
+            self.keeper.connection, self._log_end, self._clock.monotonic() - self._taken
+        ):
+            if not wait:
+                return None
+            self._clock.wait(0.02, Flag())
+        return self.position.model_copy(update={"seen": versions.xmin(self.keeper.horizon)})
 
 
 @contextmanager
@@ -64,17 +84,15 @@ def _look(
         seen = Window(control)
         keeper = stack.enter_context(keep_snapshot(run.access))
         seen.close()
-        log_end = versions.log_end(control)
+        taken, log_end = run.clock.monotonic(), versions.log_end(keeper.connection)
         table = keeper.relation(task.stream.id)
         cursors = cursor.cursors_of(table, task.stream)
         if previous is not None and not previous.of(cursors):
             previous = None
         highest = cursor.highest(keeper.connection, table, cursors)
         found = _position(keeper.connection, table, cursors, highest, previous, seen)
-        if found.storage and versions.is_durable(control, log_end, run.clock):
-            found = found.model_copy(update={"seen": versions.xmin(keeper.horizon)})
         warnings = [*_at_hand(keeper, table, cursors, seen), *_gone_back(keeper, cursors, highest, previous)]
-    return Moment(keeper, table, cursors, found), warnings
+    return Moment(keeper, table, cursors, found, run.clock, log_end, taken), warnings
 
 
 def wait_for(run: Run, keys: set[str], cancelled: Callable[[], bool]) -> None:

@@ -16,7 +16,9 @@ from local_postgres import LocalPostgres
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[LocalPostgres]:
     """One private server per test process."""
-    with LocalPostgres() as server:
+    # A run waits until the source's log is on disk; nothing here waits for a disk, so commits may do it at once.
+    settings = {"synchronous_commit": "on", "max_prepared_transactions": "10"}
+    with LocalPostgres(settings=settings) as server:
         yield server
 
 

@@ -206,9 +206,7 @@ def server_errors(access: Access) -> Iterator[None]:
         yield
     except (psycopg.Error, duckdb.Error, OSError) as error:
         # Arrow's stream hands DuckDB's errors on as OSError.
-        raise SourceError(
-            f"PostgreSQL: {access.redact(server_words(str(error)))}", remedy=_remedy(str(error))
-        ) from None
+        raise _source_error(access, str(error)) from None
 
 
 def server_words(message: str) -> str:
@@ -217,17 +215,57 @@ def server_words(message: str) -> str:
     return re.sub(r"\s+", " ", match.group(1) if match else message).strip()[:1000]
 
 
-_REMEDIES = (
-    (
-        "canceling statement due to conflict with recovery",
-        "Raise max_standby_streaming_delay, or read the primary.",
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Words of the server, what to do about them, and whether they may pass by themselves."""
+
+    words: str
+    remedy: str
+    passes: bool = True
+
+
+_WENT_AWAY = "The connection or the server went away: run again when it is back."
+_KNOWN = (
+    _Known("conflict with recovery", "Raise max_standby_streaming_delay, or read the primary."),
+    _Known("permission denied", "Grant SELECT to the user of this source.", passes=False),
+    _Known("lock timeout", "Somebody changes the table's definition or locks it; run again afterwards."),
+    _Known("deadlock detected", "Somebody changes the table's definition; run again afterwards."),
+    _Known(
+        "Out of Memory", "Rows are very wide: lower threads, or leave the widest columns out.", passes=False
     ),
-    ("permission denied", "Grant SELECT to the user of this source."),
-    ("lock timeout", "Somebody changes the table's definition or locks it; run again afterwards."),
-    ("Out of Memory", "Rows are very wide: lower threads, or leave the widest columns out."),
-    ("server closed the connection", "The server went away: run again when it is back."),
+    _Known(
+        "No space left on device", "The server's or this host's disk for temporary files is full: free some."
+    ),
+    _Known(
+        "connection slots", "The server has no free connections: lower max_threads, or raise max_connections."
+    ),
+    _Known(
+        "too many clients", "The server has no free connections: lower max_threads, or raise max_connections."
+    ),
+    *(
+        _Known(words, _WENT_AWAY)
+        for words in (
+            "server closed the connection",
+            "terminating connection",
+            "the database system is",
+            "connection is closed",
+            "connection is lost",
+            "connection reset",
+            "connection refused",
+            "no connection to the server",
+            "could not receive data",
+            "could not send data",
+            "consuming input failed",
+            "SSL SYSCALL",
+            "server process exited",
+        )
+    ),
 )
 
 
-def _remedy(message: str) -> str:
-    return next((remedy for part, remedy in _REMEDIES if part.lower() in message.lower()), "")
+def _source_error(access: Access, message: str) -> SourceError:
+    known = next((k for k in _KNOWN if k.words.lower() in message.lower()), None)
+    summary = f"PostgreSQL: {access.redact(server_words(message))}"
+    error = SourceError(summary, remedy=known.remedy if known else "")
+    error.retryable = known is not None and known.passes
+    return error

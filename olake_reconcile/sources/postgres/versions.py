@@ -9,9 +9,8 @@ out again which it had not yet written to its log.
 
 from __future__ import annotations
 
-import threading
+from dataclasses import dataclass
 
-from olake_reconcile.clock import Clock
 from olake_reconcile.sources.postgres.catalog import Relation
 from olake_reconcile.sources.postgres.connection import Connection
 from olake_reconcile.sources.postgres.discover import identity
@@ -30,8 +29,12 @@ SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
        ELSE substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) END
 """
 _FLUSHED = "SELECT pg_catalog.pg_current_wal_flush_lsn() >= %s::pg_lsn"
-#: The server writes its log at least so often, unless it is idle.
-_FLUSH_SECONDS = 2.0
+# The log writer needs three rounds at most (PostgreSQL, "Asynchronous Commit").
+_LOG_END = """
+SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_insert_lsn()::text END,
+       3 * setting::float8 / 1000
+FROM pg_catalog.pg_settings WHERE name = 'wal_writer_delay'
+"""
 
 
 def storage_of(connection: Connection, table: Relation) -> str:
@@ -70,24 +73,26 @@ def xmax(horizon: str) -> int:
     return int(horizon.split(":")[1])
 
 
-def log_end(connection: Connection) -> str | None:
-    """Return the end of the server's log; None on a standby, which shows what is durable only."""
-    row = connection.execute(
-        "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_insert_lsn()::text END"
-    ).fetchone()
-    return row[0] if row else None
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """The end of the server's log when a snapshot was taken; None on a standby, which shows what is durable only.
+
+    Ends of transactions are on disk at the latest `delay` seconds later, whether or not anything else is.
+    """
+
+    position: str | None
+    delay: float
 
 
-def is_durable(connection: Connection, end: str | None, clock: Clock) -> bool:
-    """Whether the log is on disk up to `end`; waits a moment for it."""
-    if end is None:
+def log_end(connection: Connection) -> LogEnd:
+    """Return the end of the log as it is now, whatever the snapshot of `connection`."""
+    row = connection.execute(_LOG_END).fetchone()
+    return LogEnd(*row) if row else LogEnd(None, 0)
+
+
+def is_durable(connection: Connection, end: LogEnd, age: float) -> bool:
+    """Whether every transaction that had ended by `end`, `age` seconds ago, is on disk."""
+    if end.position is None or age > end.delay:
         return True
-    until = clock.monotonic() + _FLUSH_SECONDS
-    never = threading.Event()
-    while True:
-        row = connection.execute(_FLUSHED, (end,)).fetchone()
-        if row and row[0]:
-            return True
-        if clock.monotonic() >= until:
-            return False
-        clock.wait(0.05, never)
+    row = connection.execute(_FLUSHED, (end.position,)).fetchone()
+    return bool(row and row[0])
