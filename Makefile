@@ -27,7 +27,8 @@ demo: install ## the main job on real data: PostgreSQL into Iceberg, edits, plan
 	$(BIN)/python demo/demo.py
 
 test: install ## the whole suite, real servers included
-	@if ! command -v openssl >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq openssl; fi
+	@missing=; for tool in openssl jq curl git; do command -v $$tool >/dev/null 2>&1 || missing="$$missing $$tool"; done; \
+	 if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $$missing; fi
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: install ## format, lint, types

@@ -66,7 +66,7 @@ def _revision(session: Session, ref: str) -> Basis:
                 "no-base", f"{ref} ({revision.commit[:12]}) has no workspace here: everything is new"
             )
             return Basis("revision", Stored(), (note,), revision.commit)
-        found = read_offline(revision.root, session.secrets)
+        found = read_offline(revision.root, session.secrets, session.environment)
         if found.desired is None:
             raise _invalid(ref, found.diagnostics)
     note = _note(
