@@ -10,6 +10,7 @@
     ├── Interrupted           stopped by a signal or by `cancel`                     exit 130
     ├── Unreachable           a server did not answer: worth trying again              exit 1
     ├── OutcomeUnknown        a write may or may not have happened: look first         exit 1
+    ├── OutOfSpace            a disk is full: worth trying again once it is not        exit 1
     └── DataRefused           the data does not fit, and the policy says fail          exit 1
 
 A message says what is wrong (`summary`), why it matters (`why`) and what to do (`remedy`), in that
@@ -122,6 +123,12 @@ class OutcomeUnknown(ReconcileError):
     """A commit was sent and its answer lost: look at the destination before doing it again."""
 
     retryable = True  # every run begins by looking
+
+
+class OutOfSpace(ReconcileError):
+    """A disk or a quota is full; what was being written has been removed."""
+
+    retryable = True
 
 
 class DataRefused(ReconcileError):

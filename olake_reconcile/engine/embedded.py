@@ -134,6 +134,7 @@ class EmbeddedEngine:
 
 
 def _run_task(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -> Event:
+    from olake_reconcile.engine.disk import is_full, out_of_space
     from olake_reconcile.engine.full_refresh import full_refresh
     from olake_reconcile.engine.incremental import incremental
     from olake_reconcile.engine.interrupt import interrupting
@@ -157,6 +158,8 @@ def _run_task(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -> E
     except ReconcileError as error:
         return _failed(task, error)
     except Exception as error:
+        if is_full(error):
+            return _failed(task, out_of_space(run.access.redact(str(error))))
         # A fault of ours in one stream must not take the others of an unattended job down with it.
         log.exception("load failed unexpectedly", extra={"action": "load_bug", "stream": str(task.stream.id)})
         summary = run.access.redact(f"unexpected {type(error).__name__}: {error}")

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -97,7 +98,10 @@ class ProcessLauncher:
             name=f"run {order.run_id}",
             daemon=True,
         )
-        process.start()
+        with warnings.catch_warnings():
+            # Python 3.12 warns of threads that libraries started; the child touches none of them.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
         theirs.close()
         return _Child(order, process, ours)
 

@@ -306,6 +306,7 @@ def test_a_server_that_dies_in_the_middle_leaves_the_old_table(tmp_path: Any, ma
     with LocalPostgres() as server:
         lab = Lab(server, "postgres", tmp_path)
         before = loaded(lab)
+        lab.sql("CHECKPOINT")  # this server does not wait for its disk, and would forget the rows
         killed: list[Event] = []
 
         def kill(event: Event) -> None:

@@ -122,7 +122,8 @@ class DataWriter:
     def abandon(self) -> None:
         """Delete every file of this writer; a failed load leaves nothing."""
         for file in self._open.values():
-            file.stream.close()
+            with suppress(OSError):  # on a full disk even closing fails, and the file must go all the more
+                file.stream.close()
         self._open.clear()
         delete_files(self._io, self._locations)
 
