@@ -51,7 +51,7 @@ class SourceStream(Model):
     relation: str  # table, partitioned table, view, materialized view, foreign table
     columns: tuple[SourceColumn, ...]
     primary_key: tuple[str, ...] = ()
-    sync_modes: tuple[SyncMode, ...] = (SyncMode.FULL_REFRESH,)
+    sync_modes: tuple[SyncMode, ...] = (SyncMode.FULL_REFRESH, SyncMode.INCREMENTAL)
     rows: int | None = None
     bytes: int | None = None
 

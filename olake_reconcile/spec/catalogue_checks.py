@@ -6,17 +6,23 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from olake_reconcile.diagnostics import Severity, did_you_mean
-from olake_reconcile.model.catalogue import TRANSFORM_KINDS, Catalogue, SourceStream
+from olake_reconcile.model.catalogue import TRANSFORM_KINDS, Catalogue, Kind, SourceColumn, SourceStream
 from olake_reconcile.model.filter import Filter
 from olake_reconcile.model.job import Job
 from olake_reconcile.model.naming import METADATA_COLUMNS, collisions, column_name
-from olake_reconcile.model.stream import Stream, WriteMode
+from olake_reconcile.model.stream import Stream, SyncMode, WriteMode
 from olake_reconcile.spec.filter_types import unfit_literals
 from olake_reconcile.spec.jobs import JobEntry
 from olake_reconcile.spec.node import value_at
 from olake_reconcile.spec.origins import deciding
 from olake_reconcile.spec.project import ProjectEntry
 from olake_reconcile.spec.report import Document, Report, listed, quoted
+
+# What has no order in which rows are written.
+_UNORDERED = frozenset({Kind.BOOLEAN, Kind.LIST, None})
+_UNORDERED_TYPES = frozenset(
+    {"json", "jsonb", "xml", "point", "line", "box", "path", "polygon", "circle", "interval"}
+)
 
 
 def check_catalogue(project: ProjectEntry | None, entry: JobEntry, job: Job, catalogue: Catalogue) -> None:
@@ -69,6 +75,8 @@ class _Checks:
             name = getattr(self._stream, setting)
             if name is not None and name not in self._columns:
                 self._unknown(name, self._at(setting))
+            elif name is not None and self._stream.sync_mode is SyncMode.INCREMENTAL:
+                self._orders(setting, self._columns[name])
         self._types()
         self._names()
         self._key()
@@ -133,6 +141,15 @@ class _Checks:
         at = self._at(str(setting[0]), *setting[1:])
         at.document.error(at.offset, code, message)
 
+    def _orders(self, setting: str, column: SourceColumn) -> None:
+        """A cursor is compared by the source, and found again at the destination."""
+        if column.kind in _UNORDERED or column.type.split("(")[0] in _UNORDERED_TYPES:
+            message = f"{quoted(column.name)} cannot be the {setting}: it is {column.type}"
+            self._complain("bad-cursor", message, setting)
+        elif setting != "chunk_column" and not self._stream.columns.selects(column.name):
+            message = f"{quoted(column.name)} is the {setting} of {self._stream.id} and is not replicated"
+            self._complain("excluded-column", message, setting)
+
     def _types(self) -> None:
         unknown = [c for c in self._selected if c.kind is None]
         if not unknown:
@@ -163,6 +180,12 @@ class _Checks:
     def _key(self) -> None:
         if self._stream.write_mode is not WriteMode.UPSERT:
             return
+        if self._stream.sync_mode is SyncMode.INCREMENTAL and not self._offered.primary_key:
+            at = self._at("write_mode")
+            message = f"{self._stream.id} has no primary key, which upsert needs"
+            at.document.error(
+                at.offset, "missing-key", message, "use write_mode append, or give the table a key"
+            )
         missing = [k for k in self._offered.primary_key if not self._stream.columns.selects(k)]
         if missing:
             at = self._at("columns")

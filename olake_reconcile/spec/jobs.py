@@ -22,7 +22,9 @@ from olake_reconcile.spec.report import Document, quoted
 from olake_reconcile.spec.settings import Settings, read_settings
 from olake_reconcile.spec.shape import Checked, check_shape
 
-_FULL_REFRESH_IGNORES = frozenset({"cursor", "cursor_field", "fallback_cursor"})
+_FULL_REFRESH_IGNORES = frozenset(
+    {"cursor", "cursor_field", "fallback_cursor", "null_cursor", "chunk_column"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,20 +49,16 @@ def _table(*rows: NotYet) -> Table:
 
 
 STREAM = _table(
-    NotYet("sync_mode", ("full_refresh",), "use full_refresh"),
+    NotYet("sync_mode", ("full_refresh", "incremental"), "use incremental or full_refresh"),
     NotYet("normalization", (True,), "leave it out"),
     NotYet("delete_mode", ("soft",), "use soft"),
     NotYet("on_rebuild", ("clear",), "use clear"),
-    NotYet("null_cursor", (), "leave it out"),
-    NotYet("chunk_column", (), "the engine finds its own chunks; leave it out"),
 )
 JOB = _table(
     NotYet("runtime", ("embedded",), "use embedded"),
-    NotYet("jitter", (), "leave it out"),
 )
 PROJECT = _table(
     NotYet("runtime", ("embedded",), "use embedded"),
-    NotYet("safety.auto_rebuild", (False,), "rebuilds need an apply by hand"),
 )
 
 # A list under 'include' is final, and without one new columns come along: the switch cannot say otherwise.

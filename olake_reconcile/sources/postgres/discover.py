@@ -70,7 +70,7 @@ def _stream(relation: Relation) -> SourceStream:
         relation=RELATION_KINDS[relation.kind],
         columns=tuple(columns),
         primary_key=relation.primary_key,
-        sync_modes=(SyncMode.FULL_REFRESH,),
+        sync_modes=(SyncMode.FULL_REFRESH, SyncMode.INCREMENTAL),
         rows=relation.rows,
         bytes=relation.bytes,
     )
