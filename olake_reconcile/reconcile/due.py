@@ -19,6 +19,7 @@ from olake_reconcile.model.stored import StoredJob
 from olake_reconcile.reconcile.services import Services
 
 SCHEDULED = "schedule"
+STOPPED = "its run was stopped with the loop"
 BY_APPLY = "apply"  # a rebuilt job is due at once
 
 

@@ -6,21 +6,25 @@ and a run is claimed before it is started. So any number of loops may do this at
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 from olake_reconcile.errors import Blocked, Interrupted, Locked, ReconcileError
 from olake_reconcile.model.codec import read_job
-from olake_reconcile.model.event import Event, Level
+from olake_reconcile.model.event import Level
 from olake_reconcile.model.project import Limits
 from olake_reconcile.model.queue import Agenda, Serving
+from olake_reconcile.model.retry import is_retryable, next_attempt
 from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
 from olake_reconcile.model.schedule import due_times
 from olake_reconcile.model.stored import StoredJob, StreamPhase
 from olake_reconcile.reconcile.admission import Load, admitted
-from olake_reconcile.reconcile.due import BY_APPLY, SCHEDULED, next_run_of
+from olake_reconcile.reconcile.due import BY_APPLY, SCHEDULED, STOPPED, next_run_of
+from olake_reconcile.reconcile.eventlog import log_event
 from olake_reconcile.reconcile.ids import run_id
 from olake_reconcile.reconcile.launch import Launcher, RunOrder
 from olake_reconcile.reconcile.lost import close_lost, is_lost
@@ -35,10 +39,6 @@ _MOST_MISSED = 1000  # more are not counted
 
 _LOADED_ANEW = (StreamPhase.PENDING, StreamPhase.LOADING)
 _NOWHERE = Load(source="")
-
-
-def _quiet(event: Event) -> None:
-    """The loop tells of runs, not of their progress: that is in their logs."""
 
 
 class Scheduler:
@@ -57,6 +57,7 @@ class Scheduler:
         self._loads: dict[str, Load | None] = {}
         self._not_before: dict[str, float] = {}
         self._overlaps: set[str] = set()
+        self._stopped: set[str] = set()
         self.failures = 0
 
     @property
@@ -102,8 +103,10 @@ class Scheduler:
         return ended
 
     def stop(self) -> None:
-        """Ask every run to stop at its next safe point."""
-        for watch in self._watches.values():
+        """Ask every run to stop at its next safe point; its job is due again at once, for whoever runs jobs then."""
+        for id_, watch in self._watches.items():
+            if id_ not in self._stopped and not self._store.cancel_requested(id_):
+                self._stopped.add(id_)
             watch.stop()
 
     def kill(self) -> None:
@@ -201,7 +204,7 @@ class Scheduler:
         except (ReconcileError, OSError) as error:
             self._put_back(order, str(error))
             return
-        self._watches[run.id] = RunWatch(self._services, launched, _quiet)
+        self._watches[run.id] = RunWatch(self._services, launched, partial(log_event, run.job, run.id))
 
     def _put_back(self, order: RunOrder, why: str) -> None:
         if order.run_id not in self._not_before:
@@ -214,9 +217,25 @@ class Scheduler:
     def _ended(self, run: Run) -> None:
         if run.status is RunStatus.FAILED:
             self.failures += 1
+            self._retry(run)
+        elif run.status is RunStatus.CANCELED and run.id in self._stopped:
+            self._owe(run, timedelta(), STOPPED, run.attempt - 1)
+        self._stopped.discard(run.id)
         level = Level.INFO if run.status is RunStatus.COMPLETED else Level.ERROR
         text = f"run {run.id} {run.status.value}, {run.rows:,} rows"
         self._tell(Notice(level, "run_ended", text, run.job, run))
+
+    def _retry(self, run: Run) -> None:
+        job = self._store.read(run.job).jobs.get(run.job)
+        retry = read_job(job.name, job.spec).retry if job is not None and job.active else None
+        wait = next_attempt(retry, run.attempt, random.random()) if is_retryable(run) else None
+        if retry is not None and wait is not None:
+            self._owe(run, wait, f"retry {run.attempt} of {retry.attempts}", run.attempt)
+
+    def _owe(self, run: Run, wait: timedelta, reason: str, attempt: int) -> None:
+        """Make the job due again after `wait`, unless it is due before that anyway."""
+        due = self._services.clock.now() + wait
+        self._store.set_due(run.job, due, reason, sooner=True, attempt=attempt)
 
     def _refused(self, order: RunOrder, error: ReconcileError) -> None:
         """A run that did not begin: it waits on, or it is over."""

@@ -18,6 +18,7 @@ def test_in_a_year_every_due_time_of_300_jobs_is_honoured_once_and_in_order(tmp_
     # Nothing in it is left to chance that never came: the year had all of it.
     assert fates["on time"] > 50_000
     assert min(fates["late"], fates["coalesced"], fates["overlap"]) > 50
+    assert fates["again"] > 5
     assert world.restarts > 30
 
 
