@@ -5,15 +5,18 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from olake_reconcile.clock import SystemClock
+from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.engine.base import Engine
 from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.project import Project
 from olake_reconcile.model.stored import Stored
+from olake_reconcile.policies.base import PolicyEngine
 from olake_reconcile.reconcile.catalogues import Cached, cached_catalogues
 from olake_reconcile.reconcile.launch import Launcher, RunOrder
 from olake_reconcile.reconcile.services import Services
@@ -53,12 +56,35 @@ def read_workspace(
     cache = kept_in(root, environment.name) / "cache"
     cached = cached_catalogues(cache)
     catalogues = catalogues_of(cached)
-    return load_workspace(root, secrets, catalogues, cache=cache, environment=environment), cached
+    found = load_workspace(root, secrets, catalogues, cache=cache, environment=environment)
+    return with_compiled_policies(found), cached
 
 
 def read_offline(root: Path, secrets: Secrets, environment: Environment | None = None) -> Workspace:
     """Return the workspace without checking it against any catalogue."""
-    return load_workspace(root, secrets, {}, environment=environment)
+    return with_compiled_policies(load_workspace(root, secrets, {}, environment=environment))
+
+
+def with_compiled_policies(workspace: Workspace) -> Workspace:
+    """Return the workspace; one whose policies cannot be compiled is wrong, like one with any other mistake."""
+    policies = workspace.desired.policies if workspace.desired else ()
+    if not policies:
+        return workspace
+    mistakes = _policy_engine().mistakes([policy.when for policy in policies])
+    found = [
+        Diagnostic(Severity.ERROR, "bad-policy", f"policy {policy.name}: {mistake}", policy.place)
+        for policy, mistake in zip(policies, mistakes, strict=True)
+        if mistake
+    ]
+    if not found:
+        return workspace
+    return replace(workspace, desired=None, diagnostics=(*workspace.diagnostics, *found))
+
+
+def _policy_engine() -> PolicyEngine:
+    from olake_reconcile.policies.cel import CelEngine
+
+    return CelEngine()
 
 
 def catalogues_of(cached: Mapping[str, Cached]) -> dict[str, Catalogue]:
@@ -81,6 +107,7 @@ def services_for(root: Path, project: Project, secrets: Secrets) -> Services:
         holder=this_process(),
         who=_who(),
         environment=project.environment,
+        policies=_policy_engine(),
     )
 
 
@@ -98,6 +125,7 @@ def services_given(root: Path, secrets: Secrets, stored: Stored, environment: st
         holder=this_process(),
         who=_who(),
         environment=environment,
+        policies=_policy_engine(),
     )
 
 

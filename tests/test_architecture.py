@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"model"},
     {"plan"},
     {"clock", "secrets"},
-    {"spec", "state", "sources", "destinations"},
+    {"spec", "state", "sources", "destinations", "policies"},
     {"engine"},
     {"reconcile"},
     {"wiring"},
@@ -37,6 +37,7 @@ ADAPTERS = {
     "olake_reconcile.state.store": "state",
     "olake_reconcile.engine.embedded": "engine",
     "olake_reconcile.engine.scripted": "engine",
+    "olake_reconcile.policies.cel": "policies",
 }
 
 

@@ -94,6 +94,9 @@ def narrowing(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def consent(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that let guarded actions through."""
+    command = click.option(
+        "--allow-policy", multiple=True, metavar="NAME", help="Go on though this policy denies. Repeatable."
+    )(command)
     for name, what in (("delete", "erased"), ("rebuild", "rebuilt")):
         command = click.option(
             f"--allow-{name}",

@@ -254,11 +254,16 @@ def _totals(plan: Plan) -> Iterator[str]:
         yield _destructive(clears)
     if len(clears) > 1:
         yield f"Cost: {cost_words(plan.cost)}."
+    for block in plan.blocked:
+        yield f"{_paint('!', '!')} blocked: {printable(block.message)}"
+        yield f"    {printable(block.remedy)}"
     blocked = [a for a in plan.actions if a.blocked]
     if blocked:
         what = "action is" if len(blocked) == 1 else "actions are"
         yield f"Blocked: {len(blocked)} {what} blocked; nothing will be applied until that is settled."
-        if len(blocked) > 1 and (line := line_to_paste(plan.actions, plan.asked)):
+        if len(blocked) + len(plan.blocked) > 1 and (
+            line := line_to_paste(plan.actions, plan.asked, plan.blocked)
+        ):
             yield f"To allow all of it: {printable(line)}"
 
 

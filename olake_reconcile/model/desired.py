@@ -10,6 +10,7 @@ from olake_reconcile.diagnostics import Diagnostic, Place
 from olake_reconcile.model.endpoint import Destination, Source
 from olake_reconcile.model.job import Job
 from olake_reconcile.model.names import Address
+from olake_reconcile.model.policy import Policy
 from olake_reconcile.model.project import Project
 from olake_reconcile.model.table import TablePlace
 
@@ -82,5 +83,6 @@ class Desired:
     moves: tuple[Moved, ...] = ()
     imports: tuple[Imported, ...] = ()
     removals: tuple[Removed, ...] = ()
+    policies: tuple[Policy, ...] = ()
     origins: Origins = field(default_factory=NoOrigins, compare=False)
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)

@@ -102,7 +102,7 @@ def _guard(
     *,
     command: str = "",
 ) -> Action:
-    consent = Consent.GUARDED if over else action.consent
+    consent = Consent.GUARDED if over or _loses_history(action) else action.consent
     if consent is not Consent.GUARDED or not isinstance(action, Rebuild | Remove):
         return action.model_copy(update={"consent": consent})
     rebuild = isinstance(action, Rebuild)
@@ -136,19 +136,33 @@ def _flag(action: Rebuild | Remove) -> str:
     return f"{name} {shlex.quote(action.address.short)}"
 
 
-def line_to_paste(actions: Sequence[Action], asked: str = "") -> str:
+def line_to_paste(actions: Sequence[Action], asked: str = "", whole: Sequence[Block] = ()) -> str:
     """Return the command that gives all the consent that `actions` need; empty when consent is not enough.
 
-    `asked` are the options that made the plan what it is.
+    `asked` are the options that made the plan what it is, `whole` what blocks the plan as a whole.
     """
-    blocks = [block for action in actions for block in action.blocked]
-    if not blocks or any(block.code != "needs-consent" for block in blocks):
+    blocks = [*whole, *(block for action in actions for block in action.blocked)]
+    codes = {block.code for block in blocks}
+    if not blocks or codes - {"needs-consent", "denied-by-policy"}:
         return ""
-    guarded = [a for a in actions if a.consent is Consent.GUARDED and isinstance(a, Rebuild | Remove)]
+    flags = [
+        "--allow-policy" + block.remedy.partition("--allow-policy")[2]
+        for block in blocks
+        if block.code != "needs-consent"
+    ]
+    guarded = [
+        a
+        for a in actions
+        if a.consent is Consent.GUARDED and isinstance(a, Rebuild | Remove) and not _only_denied(a)
+    ]
     # What prunes has no document of its own; with `safety.prune` the flag says nothing new.
     pruned = any(isinstance(a, Remove) and a.address.kind == "job" and a.place is None for a in actions)
     begin = ["olake-reconcile apply", *([asked] if asked else []), *(["--prune"] if pruned else [])]
-    return " ".join([*begin, *map(_flag, guarded)])
+    return " ".join([*begin, *map(_flag, guarded), *dict.fromkeys(flags)])
+
+
+def _only_denied(action: Action) -> bool:
+    return bool(action.blocked) and all(block.code == "denied-by-policy" for block in action.blocked)
 
 
 def _why_guarded(action: Rebuild | Remove) -> str:
@@ -159,4 +173,14 @@ def _why_guarded(action: Rebuild | Remove) -> str:
         return f"{name} is protected against {what} (protect.{kind})"
     if Reason.DESTINATION_IDENTITY in action.reasons:
         return f"the destination of {name} is another catalog or warehouse than the one that holds its table"
-    return f"the source of {name} is another server or database than the one that its table was loaded from"
+    if Reason.SOURCE_IDENTITY in action.reasons:
+        return (
+            f"the source of {name} is another server or database than the one that its table was loaded from"
+        )
+    lost = ", ".join(loss.words for loss in action.impact.loses)
+    return f"a rebuild of {name} loses what its source can no longer give back: {lost}"
+
+
+def _loses_history(action: Action) -> bool:
+    """A reload brings the rows back that the source has; who erases on purpose has said so."""
+    return isinstance(action, Rebuild) and bool(action.impact.loses)

@@ -64,12 +64,18 @@ def _if_said(plan: Plan) -> dict[str, Any]:
         found["environment"] = plan.environment
     if plan.narrowed:
         found["narrowed"] = plan.narrowed.model_dump(mode="json")
+    if plan.blocked:
+        found["blocked"] = [block.model_dump(mode="json") for block in plan.blocked]
     return found
 
 
 def plan_hash(plan: Plan) -> str:
     """Return the fingerprint of what would be done and what it was made from; impact and places do not count."""
-    elsewhere = {} if plan.environment == DEFAULT_ENVIRONMENT else {"environment": plan.environment}
+    elsewhere: dict[str, Any] = {}
+    if plan.environment != DEFAULT_ENVIRONMENT:
+        elsewhere["environment"] = plan.environment
+    if plan.blocked:
+        elsewhere["blocked"] = [block.model_dump(mode="json") for block in plan.blocked]
     return fingerprint(
         {
             "project": plan.project,
@@ -183,6 +189,7 @@ def read_plan(document: dict[str, Any]) -> Plan:
         uses=document["uses"],
         environment=document.get("environment", DEFAULT_ENVIRONMENT),
         narrowed=document.get("narrowed"),
+        blocked=document.get("blocked", ()),
         **_since_1_0(document),
     )
     if plan_hash(plan) != document["plan_hash"]:

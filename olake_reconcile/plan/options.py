@@ -43,6 +43,7 @@ class Options:
     environment: str = DEFAULT_ENVIRONMENT
     narrowing: Narrowing = field(default_factory=Narrowing)
     replace: tuple[str, ...] = ()
+    allow_policy: tuple[str, ...] = ()
 
     def command(self, verb: str = "apply") -> str:
         """Return the command line that asks for the same again, for people to paste."""

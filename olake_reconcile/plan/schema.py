@@ -193,6 +193,7 @@ class PlanDocument(BaseModel):
     project: str = Field(description="The project's uid.")
     new_state: bool = Field(description="Nothing is known to be deployed.")
     environment: str = Field("default", description="The environment that it was made for.")
+    blocked: list[PlanBlock] = Field([], description="Why nothing of it may be done at all.")
     narrowed: PlanNarrowed | None = Field(None, description="There when the plan is about a part only.")
     against: PlanBase | None = None
     summary: PlanSummary

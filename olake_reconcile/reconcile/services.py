@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from olake_reconcile.clock import Clock
 from olake_reconcile.engine.base import Engine
 from olake_reconcile.model.run import Holder
+from olake_reconcile.policies.base import NoPolicyEngine, PolicyEngine
 from olake_reconcile.secrets import Secrets
 from olake_reconcile.spec.environment import kept_in
 from olake_reconcile.state.base import StateStore
@@ -25,6 +26,7 @@ class Services:
     holder: Holder
     who: str
     environment: str = "default"
+    policies: PolicyEngine = field(default_factory=NoPolicyEngine)
 
     @property
     def cache(self) -> Path:

@@ -25,6 +25,7 @@ from olake_reconcile.spec.job_settings import JobLayer
 from olake_reconcile.spec.jobs import JobEntry, build_job, read_job
 from olake_reconcile.spec.origins import FileOrigins
 from olake_reconcile.spec.outline import Outline
+from olake_reconcile.spec.policies import read_policies
 from olake_reconcile.spec.project import ProjectEntry, check_name, read_project
 from olake_reconcile.spec.reader import Documents
 from olake_reconcile.spec.report import Document, Report, quoted
@@ -63,6 +64,7 @@ def assemble(
     )
     check_tables(entries, built, destinations, entries.tables)
     said = read_declarations(documents, sources, destinations, entries)
+    policies = read_policies(documents.by_kind["Policy"])
     if checked_note:
         note_unchecked(report, {job.source for job in built.values()} - catalogues.keys())
     if project is None or project.model is None:
@@ -76,6 +78,7 @@ def assemble(
         moves=said.moves,
         imports=said.imports,
         removals=said.removals,
+        policies=policies,
         origins=FileOrigins(project, sources, destinations, entries),
         warnings=tuple(d for d in report.found if d.severity is Severity.WARNING),
     )

@@ -340,6 +340,22 @@ class ApprovalDocument(Written):
     change: str = Field(description="The change that the plan printed; it fits that one and no other.")
 
 
+class PolicyDocument(Written):
+    """A rule over every plan, below policies/: `when` is true for what is not wanted."""
+
+    kind: Literal["Policy"]
+    name: Name = Field(description="What it is called.")
+    when: str = Field(description="A CEL expression over change, job and plan.")
+    effect: Literal["warn", "deny"] = Field(description="What happens to what is not wanted.")
+    scope: Literal["change", "plan"] | None = Field(
+        None, description="Asked for each change, or once. Default: change."
+    )
+    message: str | None = Field(None, description="What people read; fields such as {address} are filled in.")
+    except_: list[str] | None = Field(
+        None, alias="except", description="Addresses, globs too, that it is not about."
+    )
+
+
 DOCUMENTS: dict[str, type[Written]] = {
     "Project": ProjectDocument,
     "Source": SourceDocument,
@@ -349,4 +365,5 @@ DOCUMENTS: dict[str, type[Written]] = {
     "Import": ImportDocument,
     "Removed": RemovedDocument,
     "Approval": ApprovalDocument,
+    "Policy": PolicyDocument,
 }

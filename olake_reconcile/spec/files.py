@@ -14,6 +14,7 @@ from olake_reconcile.spec.text import SourceText
 
 ROOT_FILE = "olake.yaml"
 JOBS_FOLDER = "jobs"
+POLICIES_FOLDER = "policies"
 MAX_BYTES = 1_048_576
 MAX_FOLDERS = 40  # levels
 
@@ -40,12 +41,12 @@ def workspace_files(root: Path) -> tuple[list[str], list[Diagnostic]]:
     """Return the names of the files that make the workspace, `olake.yaml` first, and what was refused."""
     found: list[str] = []
     refused: list[Diagnostic] = []
-    jobs = root / JOBS_FOLDER
-    if jobs.is_symlink() and not _inside(jobs, root.resolve()):
-        refused.append(_outside(JOBS_FOLDER))
-    elif jobs.is_dir():
-        for name, problem in _below(jobs, root, root.resolve(), frozenset(), 0):
-            refused.append(problem) if problem else found.append(name)
+    for folder in (root / JOBS_FOLDER, root / POLICIES_FOLDER):
+        if folder.is_symlink() and not _inside(folder, root.resolve()):
+            refused.append(_outside(folder.name))
+        elif folder.is_dir():
+            for name, problem in _below(folder, root, root.resolve(), frozenset(), 0):
+                refused.append(problem) if problem else found.append(name)
     first = [ROOT_FILE] if (root / ROOT_FILE).exists() else []
     return first + sorted(found), refused
 

@@ -23,6 +23,8 @@ _UNRESOLVED = {
     "Project": frozenset({"state", "variables"}),
     "Source": frozenset({"config"}),
     "Destination": frozenset({"config"}),
+    # A dollar ends a pattern there.
+    "Policy": frozenset({"when", "message"}),
 }
 
 

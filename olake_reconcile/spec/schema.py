@@ -16,7 +16,7 @@ from olake_reconcile.spec.scalar import plain_value
 Schema = dict[str, Any]
 
 # A reference may stand where a number, a truth value or a word of a closed set is wanted.
-_REFERENCE: Schema = {"type": "string", "pattern": r"\$\{(env|file):"}
+_REFERENCE: Schema = {"type": "string", "pattern": r"\$\{(env|file|var):"}
 _SECRET = r"^(\$\{(env|file):[^}]+\})*$"
 # Keys that say what a document is: no references there.
 _LITERAL = frozenset({"kind", "type"})

@@ -50,6 +50,7 @@ def apply(
     no_refresh: bool,
     allow_rebuild: tuple[str, ...],
     allow_delete: tuple[str, ...],
+    allow_policy: tuple[str, ...],
     narrowing: Narrowing,
     replace: tuple[str, ...],
     prune: bool,
@@ -70,7 +71,7 @@ def apply(
 
     how = ApplyOptions(sync=not no_sync, lock_timeout=lock_timeout)
     if file is not None:
-        if allow_rebuild or allow_delete or prune or narrowing or replace:
+        if allow_rebuild or allow_delete or allow_policy or prune or narrowing or replace:
             raise UsageError(
                 "a saved plan holds the consent that it was made with, and what it was narrowed to",
                 remedy="Give --allow-…, --target, --exclude, --selector, --replace and --prune to `plan --out`.",
@@ -86,6 +87,7 @@ def apply(
     options = Options(
         allow_rebuild=allow_rebuild,
         allow_delete=allow_delete,
+        allow_policy=allow_policy,
         prune=prune,
         narrowing=narrowing,
         replace=replace,

@@ -54,6 +54,7 @@ def plan(
     no_refresh: bool,
     allow_rebuild: tuple[str, ...],
     allow_delete: tuple[str, ...],
+    allow_policy: tuple[str, ...],
     narrowing: Narrowing,
     replace: tuple[str, ...],
     prune: bool,
@@ -76,6 +77,7 @@ def plan(
     options = Options(
         allow_rebuild=allow_rebuild,
         allow_delete=allow_delete,
+        allow_policy=allow_policy,
         show_all=show_all,
         prune=prune,
         narrowing=narrowing,
