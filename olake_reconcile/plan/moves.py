@@ -7,6 +7,7 @@ and tables stay. A move is done once: after that its document finds nothing unde
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from olake_reconcile.model.desired import Desired, Moved
 from olake_reconcile.model.names import Address, StreamId
@@ -18,8 +19,13 @@ from olake_reconcile.plan.actions import Action, Block, Move
 _ORDER = ("source", "destination", "job", "stream")
 
 
-def planned_moves(desired: Desired, stored: Stored) -> tuple[Stored, list[Move]]:
-    """Return what is stored as it will be after the declared moves, and an action for each that is yet to be done."""
+def planned_moves(
+    desired: Desired, stored: Stored, identities: Mapping[Address, str] | None = None
+) -> tuple[Stored, list[Move]]:
+    """Return what is stored as it will be after the declared moves, and an action for each that is yet to be done.
+
+    `identities` are what servers said they are, if somebody asked.
+    """
     ends = {move.before: move.after for move in desired.moves}
     jobs = {b.name: _end(ends, b).name for b in ends if b.kind == "job"}
     found: list[Move] = []
@@ -30,7 +36,7 @@ def planned_moves(desired: Desired, stored: Stored) -> tuple[Stored, list[Move]]
         # Nothing under the old name: it has moved already. Nothing declared: the reader has warned.
         if before == after or not _is_stored(stored, before) or not _is_declared(desired, after):
             continue
-        action = _move(desired, stored, move, before, after)
+        action = _move(desired, stored, move, before, after, identities or {})
         found.append(action)
         if not action.blocked:
             stored = renamed(stored, before, after)
@@ -131,7 +137,14 @@ def _serial(stored: Stored, address: Address) -> int:
     return found.serial if found else 0
 
 
-def _move(desired: Desired, stored: Stored, move: Moved, before: Address, after: Address) -> Move:
+def _move(
+    desired: Desired,
+    stored: Stored,
+    move: Moved,
+    before: Address,
+    after: Address,
+    identities: Mapping[Address, str],
+) -> Move:
     if _is_stored(stored, after):
         blocked: tuple[Block, ...] = (
             Block(
@@ -141,19 +154,29 @@ def _move(desired: Desired, stored: Stored, move: Moved, before: Address, after:
             ),
         )
     else:
-        blocked = _other_endpoints(desired, stored, before, after)
+        blocked = _other_endpoints(desired, stored, before, after, identities)
     serial = _serial(stored if blocked else renamed(stored, before, after), after)
     return Move(address=after, origin=before, serial=serial, blocked=blocked, place=move.place)
 
 
-def _other_endpoints(desired: Desired, stored: Stored, before: Address, after: Address) -> tuple[Block, ...]:
+def _other_endpoints(
+    desired: Desired, stored: Stored, before: Address, after: Address, identities: Mapping[Address, str]
+) -> tuple[Block, ...]:
     """Block a stream's move to a job with other endpoints: its table and positions would not come along."""
     if before.kind != "stream" or before.name == after.name:
         return ()
     giver, taker = stored.jobs[before.name].spec, stored.jobs.get(after.name)
     declared = desired.jobs[after.name]
     wanted = taker.spec if taker else {"source": declared.source, "destination": declared.destination}
-    differing = [kind for kind in ("source", "destination") if giver.get(kind) != wanted.get(kind)]
+    sides: tuple[tuple[Literal["source", "destination"], Mapping[str, StoredEndpoint]], ...] = (
+        ("source", stored.sources),
+        ("destination", stored.destinations),
+    )
+    differing = [
+        kind
+        for kind, known in sides
+        if not _is_one(known, identities, kind, str(giver.get(kind)), str(wanted.get(kind)))
+    ]
     if not differing:
         return ()
     message = (
@@ -164,3 +187,17 @@ def _other_endpoints(desired: Desired, stored: Stored, before: Address, after: A
         f"Take the Moved document out: {after.short} is loaded anew, and the table of {before.short} is kept."
     )
     return (Block(code="move-to-other-endpoint", message=message, remedy=remedy),)
+
+
+def _is_one(
+    known: Mapping[str, StoredEndpoint],
+    identities: Mapping[Address, str],
+    kind: Literal["source", "destination"],
+    one: str,
+    other: str,
+) -> bool:
+    """Whether two names are one server's, which only servers can tell."""
+    said = [
+        identities.get(Address(kind, n)) or (known[n].identity if n in known else None) for n in (one, other)
+    ]
+    return one == other or (said[0] is not None and said[0] == said[1])

@@ -13,6 +13,7 @@ from olake_reconcile.diagnostics import did_you_mean
 from olake_reconcile.errors import UsageError
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.names import Address, select
+from olake_reconcile.model.table import TablePlace
 from olake_reconcile.plan.actions import Action, Create, Forget, Move, Rebuild, Remove, Update, is_change
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.effects import JOB_REASONS, Reason
@@ -176,6 +177,9 @@ class Needs:
             for i, action in enumerate(actions)
             if (place := freed_place(action)) is not None
         }
+        self._given_up: dict[TablePlace | None, list[int]] = {}
+        for (_, place), i in self._freed.items():
+            self._given_up.setdefault(place, []).append(i)
         self._needed = [sorted(set(self._of(i, a)) - {i}) for i, a in enumerate(actions)]
 
     def with_needed(self, numbers: Iterable[int]) -> set[int]:
@@ -238,7 +242,14 @@ class Needs:
         place = built_place(action) if action.address.kind == "stream" else None
         if place is not None and (freeing := self._freed.get((job.name, place))) is not None:
             yield freeing
+        yield from (i for i in self._given_up.get(place, ()) if self._shares_destination(i, job.name))
         yield from self._endpoints_of(job.name)
+
+    def _shares_destination(self, number: int, job: str) -> bool:
+        """Whether another job, which gives up a table, does so where `job` writes."""
+        jobs = self._context.desired.jobs
+        stored = self._context.stored.jobs.get(self._actions[number].address.name)
+        return job in jobs and stored is not None and stored.spec.get("destination") == jobs[job].destination
 
     @staticmethod
     def _activates(job: Update, action: Action) -> bool:

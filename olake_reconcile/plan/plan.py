@@ -22,7 +22,6 @@ from olake_reconcile.model.stored import Stored, StoredEndpoint
 from olake_reconcile.model.table import TablePlace
 from olake_reconcile.plan.actions import (
     Action,
-    Block,
     Create,
     Forget,
     Import,
@@ -37,6 +36,7 @@ from olake_reconcile.plan.consent import with_consent
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.endpoints import Kind, endpoint_action, removed_endpoints, verdict_of
+from olake_reconcile.plan.freeing import held_up, waits, with_places_of_other_jobs
 from olake_reconcile.plan.hints import with_hints
 from olake_reconcile.plan.jobs import job_actions
 from olake_reconcile.plan.leaving import leaves, leaving_jobs
@@ -84,8 +84,6 @@ class Plan(Model):
     revision: str = Field("", pattern=r"^[0-9a-f]{0,64}$")
     rebuilds_at_once: int = 2  # limits.rebuilds: how many tables load at a time
     environment: str = DEFAULT_ENVIRONMENT
-    # Why nothing of it may be done at all.
-    blocked: tuple[Block, ...] = ()
     # What the plan was narrowed to; None: it is about everything.
     narrowed: Narrowed | None = None
     # For each touched job the serials of the endpoints that it uses, by address: what the plan was made from too.
@@ -118,13 +116,13 @@ class Plan(Model):
     @property
     def is_blocked(self) -> bool:
         """Whether something in it may not be done."""
-        return bool(self.blocked) or any(a.blocked for a in self.actions)
+        return any(a.blocked for a in self.actions)
 
 
 def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Options | None = None) -> Plan:
     """Return the plan that makes what is stored equal to what is desired."""
     options = options or Options()
-    stored, moves = planned_moves(desired, stored)
+    stored, moves = planned_moves(desired, stored, observed.identities)
     moved = {move.address: move.origin for move in moves if not move.blocked}
     context = Context(desired, stored, observed, options, moved=moved)
     context = replace(context, verdicts=_verdicts(context))
@@ -139,12 +137,13 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
     actions += removed_endpoints(context, "destination", kept)
     if not options.show_all:
         actions = [a for a in actions if is_change(a)]
+    actions = with_places_of_other_jobs(actions, _uses(desired, stored, actions), stored)
     check_replaced(context, actions)
     actions, narrowed = narrow(context, actions)
     return Plan(
         project=desired.project.uid,
         new_state=not stored.exists,
-        actions=tuple(with_hints(context, with_consent(context, with_radius(context, actions)))),
+        actions=tuple(with_radius(context, with_hints(context, with_consent(context, actions)))),
         rebuilds_at_once=desired.project.limits.rebuilds,
         environment=options.environment,
         narrowed=narrowed,
@@ -186,14 +185,10 @@ def _owners(desired: Desired, stored: Stored, actions: Sequence[Action]) -> dict
 
 def without_blocked(plan: Plan) -> tuple[Plan, list[str]]:
     """Leave out what is blocked: whole jobs, and the jobs whose endpoints are; return their names as well."""
-    if plan.blocked:
-        names = sorted(
-            {a.address.name if a.address.kind not in _ENDPOINTS else str(a.address) for a in plan.changes}
-        )
-        return plan.model_copy(update={"actions": (), "uses": {}, "blocked": ()}), names
     endpoints = {str(a.address) for a in plan.actions if a.blocked and a.address.kind in _ENDPOINTS}
     jobs = {a.address.name for a in plan.actions if a.blocked and a.address.kind not in _ENDPOINTS}
     jobs |= {job for job, used in plan.uses.items() if endpoints & used.keys()}
+    jobs = held_up(jobs, waits(plan.actions, plan.uses))
     kept = [
         a
         for a in plan.actions

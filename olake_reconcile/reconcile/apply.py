@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -16,6 +16,7 @@ from olake_reconcile.plan.actions import Action, Move
 from olake_reconcile.plan.consent import line_to_paste
 from olake_reconcile.plan.document import plan_document, plan_hash, read_plan
 from olake_reconcile.plan.effects import Reason
+from olake_reconcile.plan.freeing import Waits, in_turn, waits
 from olake_reconcile.plan.moves import after_moves
 from olake_reconcile.plan.plan import Plan
 from olake_reconcile.reconcile.apply_endpoints import endpoint_records, remove_endpoints, store_endpoints
@@ -88,10 +89,6 @@ def _same_plan(services: Services, wanted: str) -> ApplyRecord | None:
 
 def refuse_blocked(plan: Plan) -> None:
     """Raise `Blocked` when something in the plan may not be done."""
-    if plan.blocked:
-        first = plan.blocked[0]
-        line = line_to_paste(plan.actions, plan.asked, plan.blocked)
-        raise Blocked(first.message, why="Nothing was applied.", remedy=line or first.remedy)
     blocked = [a for a in plan.actions if a.blocked]
     if not blocked:
         return
@@ -100,7 +97,7 @@ def refuse_blocked(plan: Plan) -> None:
     raise Blocked(
         f"{blocked[0].address.short} is blocked{others}: {first.message}",
         why="Nothing was applied.",
-        remedy=line_to_paste(plan.actions, plan.asked, plan.blocked) or first.remedy,
+        remedy=line_to_paste(plan.actions, plan.asked) or first.remedy,
     )
 
 
@@ -179,11 +176,13 @@ def _apply(
         )
         raise
     store_endpoints(services, journal, lock, endpoints)
+    waiting = waits(plan.changes, plan.uses)
     for name, actions in by_job(plan):
         job = work_on(actions)(
             services, journal, lock, plan.project, name, actions, sync=options.sync, stop=options.stop
         )
         try:
+            _refuse_waiting(name, result.failed, waiting)
             if resumed and not _is_past_return(services, journal, plan, job):
                 _refuse_stale(actions, services.store.read(name))
             job.run()
@@ -200,6 +199,15 @@ def _apply(
     remove_endpoints(services, journal, lock, plan)
     _finish(services, lock, journal, plan, result)
     return result
+
+
+def _refuse_waiting(job: str, failed: Iterable[str], waiting: Waits) -> None:
+    """Raise `Blocked` for a job whose table was to be given up by one that could not be applied."""
+    for other in sorted(waiting.get(job, set()).intersection(failed)):
+        raise Blocked(
+            f"{job} is to build a table that {other} gives up, and {other} could not be applied",
+            remedy="Run `olake-reconcile apply` again: it goes on where this one stopped.",
+        )
 
 
 def _finish(services: Services, lock: HeldLease, journal: Journal, plan: Plan, result: ApplyResult) -> None:
@@ -224,9 +232,16 @@ def _finish(services: Services, lock: HeldLease, journal: Journal, plan: Plan, r
 
 
 def by_job(plan: Plan) -> list[tuple[str, list[Action]]]:
-    """Return the changes of jobs and streams, job by job; renames have been made before."""
+    """Return the changes of jobs and streams, job by job, who gives up a table before who takes it.
+
+    Renames have been made before.
+    """
     of_jobs = [a for a in plan.changes if a.address.kind in ("job", "stream") and not isinstance(a, Move)]
-    return [(name, list(actions)) for name, actions in groupby(of_jobs, key=lambda a: a.address.name)]
+    found: dict[str, list[Action]] = {}
+    for name, actions in groupby(of_jobs, key=lambda a: a.address.name):
+        found[name] = list(actions)
+
+    return [(name, found[name]) for name in in_turn(found, waits(of_jobs, plan.uses))]
 
 
 def recover(
