@@ -22,6 +22,7 @@ from olake_reconcile.model.stored import Stored, StoredEndpoint
 from olake_reconcile.model.table import TablePlace
 from olake_reconcile.plan.actions import (
     Action,
+    Block,
     Create,
     Forget,
     Import,
@@ -84,6 +85,8 @@ class Plan(Model):
     revision: str = Field("", pattern=r"^[0-9a-f]{0,64}$")
     rebuilds_at_once: int = 2  # limits.rebuilds: how many tables load at a time
     environment: str = DEFAULT_ENVIRONMENT
+    # Why nothing of it may be done at all.
+    blocked: tuple[Block, ...] = ()
     # What the plan was narrowed to; None: it is about everything.
     narrowed: Narrowed | None = None
     # For each touched job the serials of the endpoints that it uses, by address: what the plan was made from too.
@@ -116,7 +119,7 @@ class Plan(Model):
     @property
     def is_blocked(self) -> bool:
         """Whether something in it may not be done."""
-        return any(a.blocked for a in self.actions)
+        return bool(self.blocked) or any(a.blocked for a in self.actions)
 
 
 def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Options | None = None) -> Plan:
@@ -143,7 +146,7 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
     return Plan(
         project=desired.project.uid,
         new_state=not stored.exists,
-        actions=tuple(with_radius(context, with_hints(context, with_consent(context, actions)))),
+        actions=tuple(with_hints(context, with_consent(context, with_radius(context, actions)))),
         rebuilds_at_once=desired.project.limits.rebuilds,
         environment=options.environment,
         narrowed=narrowed,
@@ -185,6 +188,11 @@ def _owners(desired: Desired, stored: Stored, actions: Sequence[Action]) -> dict
 
 def without_blocked(plan: Plan) -> tuple[Plan, list[str]]:
     """Leave out what is blocked: whole jobs, and the jobs whose endpoints are; return their names as well."""
+    if plan.blocked:
+        names = sorted(
+            {a.address.name if a.address.kind not in _ENDPOINTS else str(a.address) for a in plan.changes}
+        )
+        return plan.model_copy(update={"actions": (), "uses": {}, "blocked": ()}), names
     endpoints = {str(a.address) for a in plan.actions if a.blocked and a.address.kind in _ENDPOINTS}
     jobs = {a.address.name for a in plan.actions if a.blocked and a.address.kind not in _ENDPOINTS}
     jobs |= {job for job, used in plan.uses.items() if endpoints & used.keys()}

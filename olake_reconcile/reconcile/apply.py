@@ -89,6 +89,10 @@ def _same_plan(services: Services, wanted: str) -> ApplyRecord | None:
 
 def refuse_blocked(plan: Plan) -> None:
     """Raise `Blocked` when something in the plan may not be done."""
+    if plan.blocked:
+        first = plan.blocked[0]
+        line = line_to_paste(plan.actions, plan.asked, plan.blocked)
+        raise Blocked(first.message, why="Nothing was applied.", remedy=line or first.remedy)
     blocked = [a for a in plan.actions if a.blocked]
     if not blocked:
         return
@@ -97,7 +101,7 @@ def refuse_blocked(plan: Plan) -> None:
     raise Blocked(
         f"{blocked[0].address.short} is blocked{others}: {first.message}",
         why="Nothing was applied.",
-        remedy=line_to_paste(plan.actions, plan.asked) or first.remedy,
+        remedy=line_to_paste(plan.actions, plan.asked, plan.blocked) or first.remedy,
     )
 
 

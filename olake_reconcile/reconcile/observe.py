@@ -23,6 +23,7 @@ from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan, affected_places, build_plan
 from olake_reconcile.reconcile.catalogues import Cached, source_settings
 from olake_reconcile.reconcile.endpoints import open_destination, value_states
+from olake_reconcile.reconcile.judge import judge
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.secrets import UnsetReference
 
@@ -44,9 +45,8 @@ def make_plan(
     renamed, _ = planned_moves(desired, stored)
     observed = _observe(services, desired, renamed, catalogues)
     if not connect:
-        return _with_warnings(
-            (desired, options), build_plan(desired, stored, observed, options), observed.warnings
-        )
+        plan = build_plan(desired, stored, observed, options)
+        return _with_warnings(services, (desired, renamed, options), plan, observed.warnings)
     identities, warnings = _destination_identities(services, desired)
     observed = replace(
         observed,
@@ -59,13 +59,18 @@ def make_plan(
     tables, more = _tables(services, desired, renamed, affected_places(first, renamed, desired))
     observed = replace(observed, tables=tables)
     plan = build_plan(desired, stored, observed, options)
-    return _with_warnings((desired, options), plan, [*observed.warnings, *more])
+    return _with_warnings(services, (desired, renamed, options), plan, [*observed.warnings, *more])
 
 
 def _with_warnings(
-    context: tuple[Desired, Options], plan: Plan, found: Sequence[Diagnostic]
+    services: Services,
+    context: tuple[Desired, Stored, Options],
+    plan: Plan,
+    found: Sequence[Diagnostic],
 ) -> tuple[Plan, list[Diagnostic]]:
-    desired, options = context
+    desired, stored, options = context
+    said = judge(services, desired, stored, plan, options)
+    plan, found = said.plan, [*found, *said.warnings]
     # What a narrowed plan leaves out may be what an approval is for.
     unused = [] if plan.narrowed else unused_approvals(desired.approvals, plan.actions)
     warnings = [*found, *unused]
