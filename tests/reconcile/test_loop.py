@@ -77,7 +77,8 @@ class Loop:
     def once(self) -> list[str]:
         """Make one pass; return the jobs of which it told, in order."""
         with self.lab.surroundings():
-            self.fine = self.loop().once() is ExitCode.OK
+            self.code = self.loop().once()
+        self.fine = self.code is ExitCode.OK
         return [notice.job for notice in self.notices if notice.job]
 
     def told(self, action: str) -> list[str]:
