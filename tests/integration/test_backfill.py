@@ -20,6 +20,7 @@ from olake_reconcile.model.event import (
 )
 from olake_reconcile.model.stream import Stream, WriteMode
 from olake_reconcile.sources.postgres import chunks, key_ranges
+from olake_reconcile.sources.postgres.position import Backfill
 
 pytestmark = pytest.mark.integration
 
@@ -173,6 +174,6 @@ def test_the_number_of_ranges_is_bounded_and_scattered_keys_get_few(
 
 
 def test_a_backfill_remembers_its_finished_ranges_as_runs() -> None:
-    backfill = key_ranges.Backfill(key=("id",), cuts=(("1",), ("2",), ("3",)), nulls=True)
+    backfill = Backfill(key=("id",), cuts=(("1",), ("2",), ("3",)), nulls=True)
     backfill = backfill.finish([3, 1]).finish([2])
     assert (backfill.done, backfill.unfinished()) == (((1, 4),), [0, 4])
