@@ -52,7 +52,7 @@ class Foreground:
                 self._launched = self._launcher.start(again)
 
     def _watch(self, signals: Signals, launched: Launched) -> Run | ReconcileError:
-        with ProgressView(self._services.secrets) as view:
+        with ProgressView(self._services.secrets, job=launched.order.job, run=launched.order.run_id) as view:
             watch = RunWatch(self._services, launched, view.show)
             while (outcome := watch.tick()) is None:
                 if signals.count == 1:

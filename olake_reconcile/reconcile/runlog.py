@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -21,20 +20,14 @@ from olake_reconcile.reconcile.services import Services
 # How often a log that is followed is looked at: a person does not read faster.
 FOLLOW_SECONDS = 0.3
 
-_PROGRAM = logging.getLogger("olake_reconcile.run")
-_LEVELS = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING, Level.ERROR: logging.ERROR}
 _RANK = {level: rank for rank, level in enumerate(Level)}
 
 
 class RunLog:
-    """Appends to a run's log, readable by its owner only. Every text is redacted before it is written.
-
-    The same lines go to the program's own log, where somebody asked for one (`-v`).
-    """
+    """Appends to a run's log, readable by its owner only. Every text is redacted before it is written."""
 
     def __init__(self, services: Services, run_id: str) -> None:
         self._services = services
-        self._run = run_id
         services.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = log_path(services.logs, run_id)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -59,10 +52,6 @@ class RunLog:
         }
         # One write per line: lines of several threads or processes do not mix.
         os.write(self._file, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-        # Told, not raised: who sees it in the program's log finds the rest of it in the run's.
-        _PROGRAM.log(
-            _LEVELS[level], "%s", text, extra={"fields": {"action": action, "run": self._run, **fields}}
-        )
 
 
 def log_path(folder: Path, run_id: str) -> Path:

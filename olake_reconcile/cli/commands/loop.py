@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from olake_reconcile.cli.log import log_notice, told_as_json
 from olake_reconcile.cli.session import Session
 from olake_reconcile.cli.stopping import signals_counted
 
@@ -38,7 +39,8 @@ def run(session: Session) -> int:
     Then runs stop at their next safe point, and queued ones stay queued; a second signal ends them at once. Any
     number of loops may run beside each other on one host.
     """
-    click.echo("Running due jobs; stop with Ctrl-C.", err=True)
+    if not told_as_json():
+        click.echo("Running due jobs; stop with Ctrl-C.", err=True)
     with _loop(session) as loop:
         return loop.run()
 
@@ -66,6 +68,8 @@ def _loop(session: Session) -> Iterator[Loop]:
 
 def _tell(session: Session, notice: Notice) -> None:
     """Print what happened: runs on stdout, all else on stderr. Nobody to read it, or a full disk, is no error."""
+    if log_notice(notice):
+        return
     text = f"{notice.job}: {notice.message}" if notice.job else notice.message
     with suppress(OSError):
         click.echo(session.secrets.redact(text), err=notice.run is None)
