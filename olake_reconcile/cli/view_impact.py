@@ -17,11 +17,8 @@ def impact_lines(action: Rebuild | Remove, now: datetime | None = None) -> Itera
     """
     impact = action.impact
     yield _size_and_time(action, now)
-    if lost := [_LOST[loss] for loss in impact.loses if loss is not Loss.SOFT_DELETED]:
-        yield f"the source cannot give back: {'; '.join(lost)}"
-    if Loss.SOFT_DELETED in impact.loses:
-        number = "an unknown number of" if impact.soft_deleted is None else f"{impact.soft_deleted:,}"
-        yield f"the source cannot give back: {number} soft-deleted rows"
+    if impact.loses:
+        yield f"the source cannot give back: {'; '.join(_lost(loss, impact) for loss in impact.loses)}"
     if impact.shared_with:
         yield f"shared with {_some(impact.shared_with)}"
     if isinstance(action, Rebuild) and is_long(impact):
@@ -31,10 +28,11 @@ def impact_lines(action: Rebuild | Remove, now: datetime | None = None) -> Itera
         )
 
 
-_LOST = {
-    Loss.ROW_VERSIONS: "older versions of rows (append keeps all, the source has the newest)",
-    Loss.BEFORE_THE_LOG: "rows that change no more (strict_cdc loads no snapshot: the table begins anew)",
-}
+def _lost(loss: Loss, impact: Impact) -> str:
+    if loss is not Loss.SOFT_DELETED:
+        return loss.words
+    number = "an unknown number of" if impact.soft_deleted is None else f"{impact.soft_deleted:,}"
+    return f"{number} {loss.words}"
 
 
 def _some(names: tuple[str, ...]) -> str:

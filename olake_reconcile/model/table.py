@@ -39,6 +39,7 @@ class TableFacts(Model):
     files: int | None
     owner: Owner | None  # None: not one of ours
     snapshot: str | None
+    soft_deleted: int | None = None  # how many of the rows were deleted at the source
     position: dict[str, Any] | None = None  # where the last run ended, committed with its rows
 
 

@@ -46,6 +46,18 @@ class Loss(StrEnum):
     SOFT_DELETED = "soft_deleted_rows"  # deleted at the source, kept here
     BEFORE_THE_LOG = "rows_before_the_log"  # strict_cdc loads no snapshot: the table begins anew
 
+    @property
+    def words(self) -> str:
+        """What is lost, for people."""
+        return _LOST[self]
+
+
+_LOST = {
+    Loss.ROW_VERSIONS: "older versions of rows (append keeps all, the source has the newest)",
+    Loss.SOFT_DELETED: "soft-deleted rows",
+    Loss.BEFORE_THE_LOG: "rows that change no more (strict_cdc loads no snapshot: the table begins anew)",
+}
+
 
 class Impact(Model):
     """What a destructive action costs, as far as metadata tells; None is unknown.

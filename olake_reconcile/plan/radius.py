@@ -11,6 +11,7 @@ from olake_reconcile.model.base import Model
 from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.model.stream import DeleteMode, SyncMode, WriteMode
+from olake_reconcile.model.table import TableFacts
 from olake_reconcile.plan.actions import Action, Impact, Loss, Rebuild, Remove, Update, is_clear
 from olake_reconcile.plan.context import Context
 
@@ -44,10 +45,13 @@ def with_radius(context: Context, actions: Sequence[Action]) -> list[Action]:
         match action:
             case Rebuild() | Remove() if is_clear(action):
                 shares = shares or partial(_shares, context, _users(context))
+                deleted = _soft_deleted(context, action)
                 impact = action.impact.model_copy(
                     update={
-                        "loses": losses(action),
-                        "soft_deleted": _soft_deleted(action),
+                        "loses": tuple(
+                            x for x in losses(action) if deleted != 0 or x is not Loss.SOFT_DELETED
+                        ),
+                        "soft_deleted": deleted,
                         "shared_with": shares(action.address),
                     }
                 )
@@ -75,8 +79,12 @@ def losses(action: Rebuild | Remove) -> tuple[Loss, ...]:
     return tuple(lost)
 
 
-def _soft_deleted(action: Rebuild | Remove) -> int | None:
-    return None if Loss.SOFT_DELETED in losses(action) else 0
+def _soft_deleted(context: Context, action: Rebuild | Remove) -> int | None:
+    if Loss.SOFT_DELETED not in losses(action) or action.old is None:
+        return 0
+    destination = context.stored.jobs[action.address.name].spec.get("destination")
+    status = context.observed.tables.get((str(destination), action.old))
+    return status.soft_deleted if isinstance(status, TableFacts) else None
 
 
 def cost_of(actions: Sequence[Action], rebuilds_at_once: int) -> Cost:
