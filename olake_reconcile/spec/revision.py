@@ -73,18 +73,17 @@ def workspace_at(root: Path, ref: str) -> Iterator[Revision]:
 
 
 def _repository(root: Path) -> tuple[Path, str]:
-    top, prefix = _git(root, "rev-parse", "--show-toplevel", "--show-prefix").decode().split("\n")[:2]
+    top, prefix = _git(root, "rev-parse --show-toplevel --show-prefix").decode().split("\n")[:2]
     return Path(top), prefix.rstrip("/")
 
 
 def _commit(top: Path, ref: str) -> str:
     if not ref or ref.startswith("-") or not ref.isprintable():
         raise ReconcileError(f"{ref!r} names no git revision")
-    arguments = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-    found = _run(top, arguments)
+    found = _run(top, "rev-parse --verify --quiet --end-of-options", f"{ref}^{{commit}}")
     if found.returncode == 0:
         return found.stdout.decode().strip()
-    shallow = _git(top, "rev-parse", "--is-shallow-repository").strip() == b"true"
+    shallow = _git(top, "rev-parse --is-shallow-repository").strip() == b"true"
     raise ReconcileError(
         f"git knows no commit {ref} here",
         why="This clone is shallow: it has the newest commits only." if shallow else "",
@@ -98,11 +97,11 @@ def _entries(top: Path, commit: str, prefix: str) -> list[_Entry]:
     """Return the files that may make the workspace, by their path in it."""
     tree = commit
     if prefix:
-        above = _listed(_git(top, "ls-tree", "-z", "-l", "--full-tree", commit, prefix))
+        above = _listed(_git(top, "ls-tree -z -l --full-tree", commit, prefix))
         if not (above and above[0].kind == "tree"):
             return []
         tree = above[0].id
-    found = [e for e in _listed(_git(top, "ls-tree", "-r", "-z", "-l", "--full-tree", tree)) if _wanted(e)]
+    found = [e for e in _listed(_git(top, "ls-tree -r -z -l --full-tree", tree)) if _wanted(e)]
     if len(found) > _MOST_FILES or sum(e.size for e in found if e.size <= MAX_BYTES) > _MOST_BYTES:
         raise ReconcileError(f"the workspace at {commit[:12]} is too large to be one")
     return found
@@ -157,7 +156,7 @@ def _lay_out(top: Path, entries: Sequence[_Entry], target: Path) -> None:
 
 def _contents(top: Path, ids: Sequence[str]) -> dict[str, bytes]:
     wanted = list(dict.fromkeys(ids))
-    output = _git(top, "cat-file", "--batch", given="".join(f"{i}\n" for i in wanted).encode())
+    output = _git(top, "cat-file --batch", given="".join(f"{i}\n" for i in wanted).encode())
     found, position = {}, 0
     for name in wanted:
         end = output.index(b"\n", position)
@@ -174,18 +173,28 @@ def _contents(top: Path, ids: Sequence[str]) -> dict[str, bytes]:
     return found
 
 
-def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
-    done = _run(folder, arguments, given)
+def _git(folder: Path, command: str, *arguments: str, given: bytes = b"") -> bytes:
+    done = _run(folder, command, *arguments, given=given)
     if done.returncode != 0:
         raise _failure(folder, done.stderr.decode(errors="replace").strip())
     return done.stdout
 
 
-def _run(folder: Path, arguments: Sequence[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _run(
+    folder: Path, command: str, *arguments: str, given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
     passed = {k: v for k, v in os.environ.items() if k in _PASSED or k.startswith("GIT_CONFIG")}
     try:
         return subprocess.run(
-            ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", *arguments],
+            [
+                "git",
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "core.hooksPath=/dev/null",
+                *command.split(),
+                *arguments,
+            ],
             cwd=folder,
             env=passed | _SET,
             input=given,

@@ -6,7 +6,7 @@ A case is a folder in `plan/`. Its files lie over those of `workspace/`:
 - `after/`   what is planned then
 - `world.json`  parts of the scripted world that differ from the usual one, from the start
 - `steps.json`  `steps` to take in place of the usual apply and sync of all jobs, and arguments for `plan`
-- `plan.txt`, `plan.json`  what is expected; `pytest --update-golden` rewrites them, for review
+- `plan.txt`, `plan.json`, `plan.md`  what is expected; `pytest --update-golden` rewrites them, for review
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from typing import Any
 
 import pytest
 
+from olake_reconcile.cli.view_markdown import render_markdown
 from olake_reconcile.model.stored import Hold
-from olake_reconcile.plan.document import plan_document, read_plan
+from olake_reconcile.plan.document import plan_document, read_diagnostics, read_plan
 from tests.builders import PROJECT_UID
+from tests.rendered import check_markdown
 from tests.workspaces import CANARY, Lab, a_lab
 
 HERE = Path(__file__).parent
@@ -52,7 +54,12 @@ def test_plan_is_the_golden_one(case: Path, tmp_path: Path, request: pytest.Fixt
     _compare(case / "plan.json", document.out, request)
     again = json.loads(document.out)
     diagnostics = again.pop("diagnostics")
-    assert plan_document(read_plan(again | {"diagnostics": diagnostics})) == again | {"diagnostics": []}
+    read = read_plan(again | {"diagnostics": diagnostics})
+    assert plan_document(read) == again | {"diagnostics": []}
+    markdown = render_markdown(read, read_diagnostics({"diagnostics": diagnostics}))
+    _has_no_trace_of_this_machine(markdown, tmp_path)
+    check_markdown(markdown)
+    _compare(case / "plan.md", markdown, request)
 
 
 def test_update_golden_is_refused_in_ci(
