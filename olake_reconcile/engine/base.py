@@ -106,7 +106,9 @@ class Engine(Protocol):
     def sync(self, request: SyncRequest, emit: Emit, cancelled: Cancelled) -> None:
         """Run every task, and emit exactly one of `StreamCommitted`, `StreamFailed`, `StreamCancelled` for each.
 
-        One stream's failure does not stop the others. A table shows either its old rows or all its new ones.
+        One stream's failure does not stop the others. A full refresh shows its old rows or all its new ones; other modes
+        commit as they go, each time with a position and a `StreamCheckpoint`, and go on from the table's own position,
+        whatever the task's says. A run that finds nothing new commits nothing.
         Refuses (StreamFailed) a table whose owner is another than the task's. When the source cannot be
         reached at all, every stream fails; nothing is raised. `cancelled` is asked often; after it has said
         yes no further commit starts. A task may be repeated after any crash.

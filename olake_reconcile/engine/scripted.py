@@ -29,12 +29,13 @@ from olake_reconcile.model.catalogue import Catalogue, Kind, SourceColumn, Sourc
 from olake_reconcile.model.event import (
     Progress,
     StreamCancelled,
+    StreamCheckpoint,
     StreamCommitted,
     StreamFailed,
     StreamStarted,
 )
 from olake_reconcile.model.names import StreamId
-from olake_reconcile.model.stream import canonical_stream
+from olake_reconcile.model.stream import SyncMode, canonical_stream
 from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
 
 _BYTES_PER_ROW = 100
@@ -55,7 +56,7 @@ class ScriptedEngine:
     def read(self) -> dict[str, Any]:
         """Return the world.
 
-        `sources` (stream → rows), `tables`, `failures` (stream, or place for its clear → text), `unreachable` (addresses),
+        `sources` (stream → rows), `tables`, `failures` (stream, or place for its clear → text), `answers_lost` (streams), `unreachable` (addresses),
         `identities` (address → what its server says it is, instead of where it was looked for), `outages`
         (stream → how many loads of it fail before one goes well), `held_up` (streams
         whose load, and places whose clear, hangs until it is taken off the list), `clears` (each table that was
@@ -65,6 +66,7 @@ class ScriptedEngine:
             "sources": {},
             "tables": {},
             "failures": {},
+            "answers_lost": [],
             "unreachable": [],
             "identities": {},
             "outages": {},
@@ -158,12 +160,44 @@ class ScriptedEngine:
             emit(StreamFailed(stream=stream, summary=f"the source has no {stream}"))
             return
         rows = int(world["sources"][str(stream)])
-        emit(StreamStarted(stream=stream, chunks=1, rows=rows))
-        while self._is_held_up(str(stream)) and not cancelled():
-            pass
-        if cancelled():
-            emit(StreamCancelled(stream=stream))
-            return
+        steps = _steps(task, before, rows)
+        emit(StreamStarted(stream=stream, chunks=max(1, len(steps)), rows=rows))
+        done = (before or {}).get("position", {}).get("rows", 0) if _by_cursor(task) else 0
+        began, snapshot = done, (before or {}).get("snapshot")
+        for number, upto in enumerate(steps, start=1):
+            while self._is_held_up(str(stream)) and not cancelled():
+                pass
+            if cancelled():
+                emit(StreamCancelled(stream=stream))
+                return
+            snapshot = self._commit(
+                task, upto - done if _by_cursor(task) else None, upto, last=number == len(steps)
+            )
+            done = upto
+            size = (done - began) * _BYTES_PER_ROW
+            emit(Progress(stream=stream, rows=done - began, bytes=size, chunks=number))
+            if number < len(steps):
+                position = _position(task, upto, last=False)
+                emit(
+                    StreamCheckpoint(
+                        stream=stream, rows=done - began, bytes=size, snapshot=snapshot, position=position
+                    )
+                )
+        read = done - began
+        emit(
+            StreamCommitted(
+                stream=stream,
+                rows=read,
+                bytes=read * _BYTES_PER_ROW,
+                files=min(read, 1),
+                seconds=read / 1000,
+                snapshot=snapshot or "",
+                position=_position(task, done, last=True),
+            )
+        )
+
+    def _commit(self, task: StreamTask, more: int | None, upto: int, *, last: bool) -> str:
+        """Add `more` rows to the table, or (None) replace them by those up to `upto`; return the snapshot."""
         with self.changing() as world:
             world["loads"] += 1
             snapshot = str(world["loads"])
@@ -172,22 +206,12 @@ class ScriptedEngine:
                 # A load replaces what a table holds, not the table.
                 "born": before.get("born", before["snapshot"]) if before else snapshot,
                 "owner": task.owner.model_dump(),
-                "rows": rows,
+                "rows": upto if more is None else more + (before["rows"] if before else 0),
                 "settings": canonical_stream(task.stream),
                 "snapshot": snapshot,
+                **({"position": _position(task, upto, last=last)} if _by_cursor(task) else {}),
             }
-        size = rows * _BYTES_PER_ROW
-        emit(Progress(stream=stream, rows=rows, bytes=size, chunks=1))
-        emit(
-            StreamCommitted(
-                stream=stream,
-                rows=rows,
-                bytes=size,
-                files=min(rows, 1),
-                seconds=rows / 1000,
-                snapshot=snapshot,
-            )
-        )
+        return snapshot
 
     def adopt(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
         """Make the table at `place` that of `owner`."""
@@ -236,6 +260,25 @@ class ScriptedEngine:
             raise Unreachable("the server does not answer", remedy="Start it, or check the network.")
 
 
+def _by_cursor(task: StreamTask) -> bool:
+    return task.stream.sync_mode is SyncMode.INCREMENTAL
+
+
+def _steps(task: StreamTask, table: Any, rows: int) -> list[int]:
+    """Return after which rows there is a commit: a first load by cursor has a checkpoint in its middle."""
+    if not _by_cursor(task):
+        return [rows]
+    if table is None or "position" not in table:
+        return [rows // 2, rows] if rows > 1 else [rows]
+    return [rows] if rows > table["position"]["rows"] else []
+
+
+def _position(task: StreamTask, rows: int, *, last: bool) -> dict[str, Any]:
+    if not _by_cursor(task):
+        return {}
+    return {"rows": rows} if last else {"rows": rows, "backfill": True}
+
+
 def _source_stream(stream_id: StreamId, rows: int) -> SourceStream:
     columns = (
         SourceColumn(name="id", type="bigint", kind=Kind.LONG, nullable=False),
@@ -275,4 +318,5 @@ def _status(table: Any) -> TableStatus:
         files=min(rows, 1),
         owner=owner,
         snapshot=table.get("snapshot"),
+        position=table.get("position"),
     )

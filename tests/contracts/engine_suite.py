@@ -19,11 +19,13 @@ from olake_reconcile.model.event import (
     Event,
     Progress,
     StreamCancelled,
+    StreamCheckpoint,
     StreamCommitted,
     StreamFailed,
     StreamStarted,
 )
 from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.stream import SyncMode
 from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
 from tests.builders import a_stream
 
@@ -68,6 +70,13 @@ def owner(stream: str, /, **changes: Any) -> Owner:
 def task(stream: str, /, **owned: Any) -> StreamTask:
     model = a_stream(stream, destination_database="lake")
     return StreamTask(stream=model, place=place(stream), owner=owner(stream, **owned))
+
+
+def by_cursor(stream: str, position: dict[str, Any] | None = None) -> StreamTask:
+    model = a_stream(
+        stream, destination_database="lake", sync_mode=SyncMode.INCREMENTAL, cursor="id", write_mode="append"
+    )
+    return StreamTask(stream=model, place=place(stream), owner=owner(stream), position=position or {})
 
 
 def never() -> bool:
@@ -230,6 +239,59 @@ class EngineContract:
         assert self.ends(events) == {ONE: StreamFailed, TWO: StreamFailed}
         assert CANARY not in str(events)
         assert self.rows(bench, ONE) == 5
+
+    # Reading by a cursor
+
+    def read_by_cursor(
+        self, bench: Bench, stream: str, position: dict[str, Any] | None = None
+    ) -> StreamCommitted:
+        """Run one stream by its cursor, which must succeed."""
+        events = self.sync(bench, [by_cursor(stream, position)])
+        for event in events:
+            assert not isinstance(event, StreamCheckpoint) or event.position
+        last = events[-1]
+        assert isinstance(last, StreamCommitted), last
+        return last
+
+    def test_by_cursor_only_what_is_new_is_read_and_the_table_keeps_the_position(self, bench: Bench) -> None:
+        bench.fill(ONE, 5)
+        first = self.read_by_cursor(bench, ONE)
+        assert (first.rows, self.rows(bench, ONE)) == (5, 5)
+        bench.fill(ONE, 8)
+        second = self.read_by_cursor(bench, ONE, first.position)
+        assert (second.rows, self.rows(bench, ONE)) == (3, 8)
+        status = self.status(bench, ONE)
+        assert isinstance(status, TableFacts)
+        assert status.position == second.position != first.position
+
+    def test_a_lost_position_is_found_in_the_table(self, bench: Bench) -> None:
+        bench.fill(ONE, 5)
+        self.read_by_cursor(bench, ONE)
+        bench.fill(ONE, 8)
+        assert self.read_by_cursor(bench, ONE).rows == 3
+        assert self.rows(bench, ONE) == 8
+
+    def test_by_cursor_a_run_without_news_commits_nothing(self, bench: Bench) -> None:
+        bench.fill(ONE, 5)
+        first = self.read_by_cursor(bench, ONE)
+        before = self.status(bench, ONE)
+        again = self.read_by_cursor(bench, ONE, first.position)
+        assert (again.rows, again.bytes, again.files, again.snapshot) == (0, 0, 0, first.snapshot)
+        assert self.status(bench, ONE) == before
+
+    def test_an_empty_table_read_by_cursor_is_there_and_read_from_its_first_row(self, bench: Bench) -> None:
+        bench.fill(ONE, 0)
+        position = self.read_by_cursor(bench, ONE).position
+        assert self.rows(bench, ONE) == 0
+        bench.fill(ONE, 3)
+        assert self.read_by_cursor(bench, ONE, position).rows == 3
+
+    def test_a_cleared_stream_forgets_its_position(self, bench: Bench) -> None:
+        bench.fill(ONE, 5)
+        position = self.read_by_cursor(bench, ONE).position
+        ticket = bench.engine.prepare_clear(bench.destination, place(ONE), owner(ONE))
+        bench.engine.clear(bench.destination, ticket)
+        assert self.read_by_cursor(bench, ONE, position).rows == 5
 
     # Cancelling
 
