@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -75,6 +76,10 @@ def measure(folder: Path, jobs: int, streams: int, times: int) -> dict[str, list
     for number in range(times):
         found["validate"].append(timed([*ours, "validate"], folder, environment))
         found["plan, nothing changed"].append(timed([*ours, "plan", "--no-refresh"], folder, environment))
+        shutil.rmtree(folder / "ours" / ".olake" / "cache")
+        found["plan, cold: nothing is remembered"].append(
+            timed([*ours, "plan", "--no-refresh"], folder, environment)
+        )
         touched.write_text(before.replace("day(", "month(" if number % 2 else "year("))
         found["plan, one file touched"].append(timed([*ours, "plan", "--no-refresh"], folder, environment))
         touched.write_text(before)

@@ -21,7 +21,7 @@ from olake_reconcile.engine.base import (
     StreamTask,
     SyncRequest,
 )
-from olake_reconcile.errors import ReconcileError
+from olake_reconcile.errors import OutcomeUnknown, ReconcileError
 from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.event import Event, StreamCancelled, StreamFailed
 from olake_reconcile.model.stream import SyncMode
@@ -185,4 +185,5 @@ def _failed(task: StreamTask, error: ReconcileError) -> StreamFailed:
         why=error.why,
         remedy=error.remedy,
         retryable=error.retryable,
+        unsure=isinstance(error, OutcomeUnknown),
     )

@@ -170,6 +170,9 @@ class ScriptedEngine:
             if cancelled():
                 emit(StreamCancelled(stream=stream))
                 return
+            if str(stream) in world["answers_lost"]:
+                emit(StreamFailed(stream=stream, summary="the commit's answer was lost", unsure=True))
+                return
             snapshot = self._commit(
                 task, upto - done if _by_cursor(task) else None, upto, last=number == len(steps)
             )

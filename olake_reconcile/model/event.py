@@ -83,7 +83,8 @@ class StreamCheckpoint(Model):
 class StreamFailed(Model):
     """A stream failed: what it had committed stays, nothing else happened. The texts hold no secret.
 
-    `retryable` tells that the same load may go well later, with nothing changed by hand.
+    `retryable` tells that the same load may go well later, with nothing changed by hand. `unsure` tells that the last
+    commit may have happened all the same: its answer was lost.
     """
 
     stream: StreamId
@@ -91,6 +92,7 @@ class StreamFailed(Model):
     why: str = ""
     remedy: str = ""
     retryable: bool = False
+    unsure: bool = False
 
 
 class StreamCancelled(Model):

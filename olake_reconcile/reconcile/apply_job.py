@@ -80,9 +80,9 @@ class JobApply:
     def run(self) -> None:
         """Do everything. Raises what the steps raise; what was done stays done."""
         if not self.clears:
-            with self.running.stopped() if self._reshaped else self.running.not_clearing():
+            with self.running.stopped() if self._reshaped else self.running.not_clearing() as syncing:
                 self._refuse_loaded()
-                self._store()
+                self._store(syncing=syncing)
                 if _reschedules(self.actions):
                     self._restore_schedule()
                 if self._makes_due:  # built anew elsewhere, the old table stays
@@ -286,23 +286,24 @@ class JobApply:
 
     # The settings
 
-    def _store(self) -> None:
+    def _store(self, *, syncing: bool = False) -> None:
         self._adopt()
         made_from = self.actions[0].serial
         begun = self.journal.detail(StepKind.SETTINGS_STORED, self._subject) is not None
         self.journal.do(
             StepKind.SETTINGS_STORED,
             self._subject,
-            lambda: self._save(made_from, begun=begun),
+            lambda: self._save(made_from, begun=begun, syncing=syncing),
             {"made_from": made_from},
         )
 
-    def _save(self, made_from: int, *, begun: bool) -> None:
+    def _save(self, made_from: int, *, begun: bool, syncing: bool) -> None:
         stored = self._stored()
         if begun and stored is not None and stored.serial == made_from + 1:
             return  # saved before a crash kept the journal from saying so
         actions = with_uids(self.journal.apply_id, self.actions)
-        self.services.store.save_job(settled_job(self.name, actions, stored, uid), self.fence.lease)
+        job = settled_job(self.name, actions, stored, uid, syncing=syncing)
+        self.services.store.save_job(job, self.fence.lease)
 
     def _adopt(self) -> None:
         if not any(isinstance(a, Import) for a in self.actions):

@@ -211,7 +211,8 @@ class RunProgress:
         parts = (event.summary, event.why, event.remedy)
         text = self._services.secrets.redact("\n".join(p for p in parts if p))
         self._write(Level.ERROR, "stream_failed", event.stream, text)
-        self._not_begun(event.stream)
+        if not event.unsure:  # else there may be a table, which an edit must clear
+            self._not_begun(event.stream)
         outcome = self._so_far(event.stream, status=RunStatus.FAILED, error=text)
         self._save(outcome.model_copy(update={"retryable": event.retryable}))
 

@@ -36,23 +36,28 @@ class RunningSync:
         return f"job:{self.name}"
 
     @contextmanager
-    def not_clearing(self) -> Iterator[None]:
+    def not_clearing(self) -> Iterator[bool]:
         """Keep clears away while settings are stored; a sync that holds the job's lease goes on with its own.
 
-        Raises `Locked` when the job is being cleared: what the clear stores would undo what is stored meanwhile.
+        Gives whether one does. Raises `Locked` when the job is being cleared: what the clear stores would undo what is stored meanwhile.
         """
+        syncing = False
         with ExitStack() as stack:
             if self.name in self.services.store.read(self.name).jobs:
                 try:
                     stack.enter_context(held(self.services, self._lease, "apply"))
                 except Locked:
-                    if not self._is_syncing():
+                    syncing = self._is_syncing()
+                    if not syncing:
                         stack.enter_context(held(self.services, self._lease, "apply", wait=self.wait))
-            yield
+            yield syncing
 
     @contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Hold the job's lease; a sync that holds it is cancelled, and waited for until it has really stopped."""
+    def stopped(self) -> Iterator[bool]:
+        """Hold the job's lease; a sync that holds it is cancelled, and waited for until it has really stopped.
+
+        Gives False: none goes on.
+        """
         with ExitStack() as stack:
             try:
                 stack.enter_context(held(self.services, self._lease, "apply"))
@@ -61,7 +66,7 @@ class RunningSync:
                     self._cancel_until_held(stack)
                 else:
                     stack.enter_context(held(self.services, self._lease, "apply", wait=self.wait))
-            yield
+            yield False
 
     def _is_syncing(self) -> bool:
         leases = self.services.store.leases()

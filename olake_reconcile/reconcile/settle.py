@@ -16,11 +16,17 @@ from olake_reconcile.plan.actions import Action, Create, Forget, Import, Keep, M
 
 
 def settled_job(
-    name: str, actions: Sequence[Action], stored: StoredJob | None, new_uid: Callable[[], str]
+    name: str,
+    actions: Sequence[Action],
+    stored: StoredJob | None,
+    new_uid: Callable[[], str],
+    *,
+    syncing: bool = False,
 ) -> StoredJob:
     """Return the job as it is stored once `actions` (its own and its streams') are done.
 
-    `stored` is what it was; None for a new job, whose actions then hold its creation.
+    `stored` is what it was; None for a new job, whose actions then hold its creation. While a sync goes on a stream
+    that is removed is remembered in any case: it may be about to make its table, which would be nobody's.
     """
     job = stored
     for action in actions:
@@ -31,7 +37,7 @@ def settled_job(
     streams = dict(job.streams)
     for action in actions:
         if action.address.kind == "stream":
-            _settle_stream(streams, action, new_uid)
+            _settle_stream(streams, action, new_uid, syncing=syncing)
     return job.model_copy(update={"streams": streams})
 
 
@@ -48,7 +54,9 @@ def _with_settings(
     return stored.model_copy(update=settings)
 
 
-def _settle_stream(streams: dict[StreamId, StoredStream], action: Action, new_uid: Callable[[], str]) -> None:
+def _settle_stream(
+    streams: dict[StreamId, StoredStream], action: Action, new_uid: Callable[[], str], *, syncing: bool
+) -> None:
     stream_id = StreamId.parse(action.address.stream)
     match action:
         case Create():
@@ -80,7 +88,7 @@ def _settle_stream(streams: dict[StreamId, StoredStream], action: Action, new_ui
             )
         case Remove():
             before = streams[stream_id]
-            if action.erase or not before.phase.has_data:
+            if action.erase or not (before.phase.has_data or syncing):
                 # Nothing of it is left: should it come back, it is a new stream.
                 del streams[stream_id]
             else:
