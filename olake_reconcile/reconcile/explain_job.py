@@ -24,8 +24,9 @@ from olake_reconcile.reconcile.explanation import (
     said_of_files,
     sentence,
 )
-from olake_reconcile.reconcile.look import look, loops
+from olake_reconcile.reconcile.look import look
 from olake_reconcile.reconcile.overview import JobOverview
+from olake_reconcile.reconcile.presence import loops
 from olake_reconcile.reconcile.services import Services
 
 

@@ -8,7 +8,6 @@ from olake_reconcile.model.run import Run, RunQuery, RunStatus
 from olake_reconcile.model.stored import Stored
 from olake_reconcile.reconcile.overview import History, JobOverview, overview
 from olake_reconcile.reconcile.services import Services
-from olake_reconcile.state.holder import is_dead
 
 
 def look(services: Services, declared: Collection[str] | None, job: str | None = None) -> list[JobOverview]:
@@ -38,13 +37,3 @@ def _last_ended(services: Services, job: str) -> Run | None:
     runs = services.store.find_runs(RunQuery(job=job, limit=5))
     found = next((run for run in runs if run.status.is_final), None)
     return found.model_copy(update={"streams": ()}) if found else None
-
-
-def loops(services: Services) -> list[str]:
-    """Return who runs the loop on this state, as far as their heartbeats tell."""
-    now = services.clock.now()
-    return [
-        str(lease.holder)
-        for lease in services.store.leases()
-        if lease.name.startswith("loop") and lease.expires > now and not is_dead(lease.holder)
-    ]

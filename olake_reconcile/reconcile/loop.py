@@ -15,11 +15,13 @@ from olake_reconcile.model.event import Level
 from olake_reconcile.reconcile.notice import Notice, OnNotice
 from olake_reconcile.reconcile.presence import Presence
 from olake_reconcile.reconcile.reload import Reloader
+from olake_reconcile.reconcile.retention import prune_when_due
 from olake_reconcile.reconcile.scheduler import Scheduler
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.reconcile.ticker import Ticker
 
 TURN_SECONDS = 1
+PRUNE_SECONDS = 3600  # one small file is looked at; `retention.EVERY` says when there is something to do
 FILES_SECONDS = 2
 # How often runs are looked after between two turns.
 _WATCH_SECONDS = 0.2
@@ -61,6 +63,7 @@ class Loop:
             if self._stops():
                 self._stop_runs()
                 return ExitCode.INTERRUPTED
+            self._prune()
         finally:
             presence.leave()
         return ExitCode.ERROR if self._scheduler.failures else code
@@ -72,6 +75,7 @@ class Loop:
         ticker = Ticker(self._services.clock)
         ticker.every(TURN_SECONDS).seconds.do(lambda: self._guarded(self._turn, presence))
         ticker.every(FILES_SECONDS).seconds.do(lambda: self._guarded(files.turn))
+        ticker.every(PRUNE_SECONDS).seconds.do(lambda: self._guarded(self._prune))
         while not self._stops():
             ticker.run_pending()
             if self._guarded(self._scheduler.watch):
@@ -81,6 +85,9 @@ class Loop:
         files.finish(self._stops)
         self._guarded(presence.leave)
         return ExitCode.OK if self._stops() == 1 else ExitCode.INTERRUPTED
+
+    def _prune(self) -> None:
+        prune_when_due(self._services, self._reloader.retention)
 
     def _turn(self, presence: Presence) -> None:
         presence.tell()

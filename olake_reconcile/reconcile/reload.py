@@ -57,6 +57,7 @@ class Reloader:
         self._complaint = ""
         self._project = project
         self.limits = project.limits
+        self.retention = project.retention
 
     def is_due(self) -> bool:
         """Whether files changed, or something has to be tried again. Cheap: parses nothing."""
@@ -128,6 +129,7 @@ class Reloader:
         workspace, catalogues = self._load()
         if workspace.project is not None:
             self.limits = workspace.project.limits
+            self.retention = workspace.project.retention
         if (desired := workspace.desired) is None:
             return workspace, catalogues
         used = {job.source for job in desired.jobs.values()}

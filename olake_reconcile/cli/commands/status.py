@@ -91,7 +91,7 @@ def _lines(
 ) -> Iterator[str]:
     from olake_reconcile.cli.table import terminal_width
     from olake_reconcile.cli.view_status import job_page, jobs_page
-    from olake_reconcile.reconcile.look import loops
+    from olake_reconcile.reconcile.presence import loops
     from olake_reconcile.reconcile.stream_overview import look_at_streams
 
     services = session.services
@@ -143,14 +143,14 @@ def _named(jobs: list[JobOverview], patterns: tuple[str, ...]) -> set[str]:
 def _document(
     session: Session, jobs: tuple[str, ...], *, failing: bool, selector: tuple[str, ...]
 ) -> dict[str, Any]:
-    from olake_reconcile.reconcile.look import loops
+    from olake_reconcile.reconcile.presence import loops
     from olake_reconcile.reconcile.stream_overview import look_at_streams
 
     found = _chosen(session, jobs, failing=failing, selector=selector)
     document: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "as_of": session.services.clock.now().isoformat(),
-        "loops": loops(session.services),
+        "loops": [str(lease.holder) for lease in loops(session.services)],
         "jobs": [_job_document(job) for job in found],
     }
     if len(jobs) == 1 and len(found) == 1:

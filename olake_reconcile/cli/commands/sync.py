@@ -33,6 +33,7 @@ def sync(session: Session, job: str, detach: bool, lock_timeout: float) -> int:
         _say_when_files_differ(session, job)
         return _queue(session, job)
     from olake_reconcile.cli.foreground import Foreground
+    from olake_reconcile.reconcile.retention import prune_when_due
     from olake_reconcile.reconcile.runs import new_order
     from olake_reconcile.wiring import launcher
 
@@ -41,6 +42,7 @@ def sync(session: Session, job: str, detach: bool, lock_timeout: float) -> int:
     run = Foreground(session.services, launcher(session.root, session.project), order)
     _say_when_files_differ(session, job)
     outcome = run.finish()
+    prune_when_due(session.services, session.project.retention)
     if isinstance(outcome, ReconcileError):
         raise outcome
     show_run(outcome)
