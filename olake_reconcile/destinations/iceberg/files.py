@@ -37,6 +37,8 @@ _PAGE_BYTES = 1 << 20
 #: A column with at most this share of distinct values in its first rows gets a dictionary.
 _DICTIONARY_SHARE = 0.2
 _SAMPLE_ROWS = 50_000
+#: A column with a longer value in a file's first rows has no statistics there.
+_HUGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,7 @@ class DataWriter:
         location = f"{self._format.folder}/{self._prefix}-{len(self._locations):05d}.parquet"
         self._locations.append(location)
         stream = self._io.new_output(location).create(overwrite=False)
+        modest = _without_huge(first)
         writer = pq.ParquetWriter(
             stream,
             self._arrow,
@@ -152,7 +155,8 @@ class DataWriter:
             # A page ends after whole batches only: of wide rows a batch must be few.
             write_batch_size=max(1, min(1024, _PAGE_BYTES * first.num_rows // max(first.nbytes, 1))),
             data_page_size=_PAGE_BYTES,
-            use_dictionary=_repetitive(first),
+            use_dictionary=_repetitive(modest),
+            write_statistics=_bounded(modest),
             # Iceberg's table spec: decimals of up to 18 digits are integers in Parquet.
             store_decimal_as_integer=True,
             # The Arrow schema in the footer would say nothing that the Iceberg schema does not.
@@ -177,6 +181,21 @@ class DataWriter:
                 statistics=statistics,
             )
         )
+
+
+def _without_huge(table: pa.Table) -> pa.Table:
+    """Leave out the columns with huge values: their statistics are whole copies, and a dictionary of them is another."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type):
+            longest = pc.max(pc.binary_length(column)).as_py()
+            if longest is not None and longest > _HUGE_BYTES:
+                table = table.drop_columns([name])
+    return table
+
+
+def _bounded(table: pa.Table) -> list[str] | bool:
+    """Choose the columns that get statistics; those of lists nobody reads."""
+    return [f.name for f in table.schema if not pa.types.is_large_list(f.type)] or False
 
 
 def _repetitive(table: pa.Table) -> list[str] | bool:

@@ -219,6 +219,7 @@ class _Merge:
                 left = positions.column(0).combine_chunks()
                 for batch in read_rows(self._base.io, file.path, self._base.schema, without=left):
                     self._writer.write(batch)
+                    del batch  # see read_rows
         return removed
 
     def _mark(self, losses: Mapping[int, _Loss], removed: Sequence[int]) -> list[LiveFile]:

@@ -72,9 +72,19 @@ class _Reader:
             return
         per_row = max(group.total_byte_size // max(group.num_rows, 1), 1)
         rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // per_row))
-        for batch in self.file.iter_batches(rows, row_groups=[number], columns=names, use_threads=False):
+        for batch in self._batches(number, names, rows, whole=rows >= group.num_rows):
+            count = batch.num_rows
             yield self._finish(batch, start)
-            start += batch.num_rows
+            # What was given must not be held while the next is decoded: a value may be of 100 MB.
+            del batch
+            start += count
+
+    def _batches(self, number: int, names: list[str], rows: int, *, whole: bool) -> Iterator[pa.RecordBatch]:
+        if whole:
+            # An iterator would keep the decompressed pages beside the values until it is asked again.
+            yield from self.file.read_row_group(number, columns=names, use_threads=False).to_batches()
+        else:
+            yield from self.file.iter_batches(rows, row_groups=[number], columns=names, use_threads=False)
 
     def _finish(self, batch: pa.RecordBatch, start: int) -> pa.RecordBatch:
         found = {_field_id(f): batch.column(i) for i, f in enumerate(batch.schema)}
@@ -93,16 +103,28 @@ def _choose(
     batches: Iterator[pa.RecordBatch], without: pa.Int64Array | None, only: pa.Int64Array | None
 ) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        positions = batch.column(POSITION)
-        first, last = positions[0].as_py(), positions[-1].as_py()
-        for values, keep in ((only, True), (without, False)):
-            if values is None:
-                continue
-            found = pc.is_in(positions, _slice(values, first, last + 1))
-            batch = batch.filter(found if keep else pc.invert(found))
-            positions = batch.column(POSITION)
+        if only is not None:
+            batch = _filtered(batch, only, keep=True)
+        if without is not None:
+            batch = _filtered(batch, without, keep=False)
         if batch.num_rows:
             yield batch
+        del batch
+
+
+def _filtered(batch: pa.RecordBatch, chosen: pa.Int64Array, *, keep: bool) -> pa.RecordBatch:
+    """Return the rows of `batch` at the positions `chosen`, or all others."""
+    positions = batch.column(POSITION)
+    if not len(positions):
+        return batch
+    inside = _slice(chosen, positions[0].as_py(), positions[-1].as_py() + 1)
+    if not len(inside):
+        return batch.slice(0, 0) if keep else batch
+    if len(inside) == len(positions) == positions[-1].as_py() - positions[0].as_py() + 1:
+        # Nothing is copied where nothing is cut: values may be huge.
+        return batch if keep else batch.slice(0, 0)
+    found = pc.is_in(positions, inside)
+    return batch.filter(found if keep else pc.invert(found))
 
 
 def _slice(ordered: pa.Int64Array, first: int, end: int) -> pa.Int64Array:
