@@ -60,7 +60,8 @@ def set_value(connection: sa.Connection, name: str, new: str) -> None:
 def _stored(connection: sa.Connection) -> int:
     """Return the stored format, 0 for an empty database. Raises `StateUnusable` for one we do not know."""
     try:
-        text = value(connection, "format") or ""
+        # As text: it is asked in every transaction, and building the statement takes longer than answering it.
+        text = connection.exec_driver_sql("SELECT value FROM meta WHERE name = 'format'").scalar() or ""
     except (OperationalError, ProgrammingError):
         tables = sa.inspect(connection).get_table_names()
         if not tables:

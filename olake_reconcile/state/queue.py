@@ -8,9 +8,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from olake_reconcile.model.queue import Agenda, Serving, waits_since
-from olake_reconcile.model.run import Holder, RunStatus, RunType
+from olake_reconcile.model.run import Holder, Run, RunStatus, RunType, Trigger
 from olake_reconcile.model.stored import StoredJob
-from olake_reconcile.state.runs import read_runs
 from olake_reconcile.state.sqlite import SqliteDatabase
 from olake_reconcile.state.tables import holds, jobs, runs
 
@@ -32,7 +31,7 @@ class QueueTables:
         with self._database.read() as connection:
             if connection is None:
                 return Agenda()
-            found = list(read_runs(connection, unfinished, streams=False))
+            found = [_run(row) for row in connection.execute(unfinished)]
             return Agenda(
                 due=tuple(_job(row) for row in connection.execute(due.order_by(jobs.c.due, jobs.c.name))),
                 waiting=tuple(sorted((r for r in found if r.status is RunStatus.QUEUED), key=waits_since)),
@@ -77,6 +76,23 @@ class QueueTables:
             claimed = connection.scalar(sa.select(runs.c.holder).where(waiting))
             if claimed is not None and Holder.model_validate(claimed) == holder:
                 connection.execute(runs.update().where(waiting).values(holder=None))
+
+
+def _run(row: sa.Row[tuple[object, ...]]) -> Run:
+    """Return a run without its streams. Rows are not validated again: 300 may wait, and are read every second."""
+    stored = dict(row._mapping)
+    holder = stored["holder"]
+    return Run.model_construct(
+        **stored
+        | {
+            "type": RunType(str(stored["type"])),
+            "trigger": Trigger(str(stored["trigger"])),
+            "status": RunStatus(str(stored["status"])),
+            "holder": None if holder is None else Holder.model_validate(holder),
+            "detail": stored["detail"] or {},
+            "streams": (),
+        }
+    )
 
 
 def _job(row: sa.Row[tuple[object, ...]]) -> StoredJob:
