@@ -51,6 +51,9 @@ def findings(plan: Plan, diagnostics: Sequence[Diagnostic]) -> list[Finding]:
 
 
 def _blocked(plan: Plan) -> Iterator[Finding]:
+    for block in plan.blocked:
+        text = _text([block.message, block.remedy])
+        yield Finding(Weight.BLOCKED, block.code, "the plan is blocked", text, None)
     for action in plan.actions:
         for block in action.blocked:
             lines = [block.message, block.remedy]

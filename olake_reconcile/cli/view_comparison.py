@@ -9,7 +9,7 @@ from typing import Any
 from olake_reconcile.cli.markdown import code, fenced
 from olake_reconcile.cli.output import printable
 from olake_reconcile.cli.view_plan import name_of, verb_of
-from olake_reconcile.plan.actions import Action, Rebuild, Remove
+from olake_reconcile.plan.actions import Action, Block, Rebuild, Remove
 from olake_reconcile.plan.compare import Comparison, Pair
 from olake_reconcile.plan.document import action_verbs, plan_hash
 from olake_reconcile.plan.plan import Plan
@@ -43,6 +43,7 @@ def comparison_document(before: Plan, after: Plan, found: Comparison) -> dict[st
         "same": found.same,
         "newly_destructive": [str(a.address) for a in found.new_clears],
         "newly_needs_consent": [str(a.address) for a in found.new_blocks],
+        "newly_blocks_all": [b.model_dump(mode="json") for b in found.new_reasons],
         "made_from_another_state": [str(a.address) for a in found.moved],
     }
 
@@ -79,6 +80,7 @@ def _lines(found: Comparison, *, whole: bool) -> Iterator[str]:
     yield from _section("Changed", found.changed, _pair, whole=whole)
     yield from _section("Newly destructive", found.new_clears, _one, whole=whole)
     yield from _section("Newly needs consent", found.new_blocks, _consent, whole=whole)
+    yield from _section("Newly blocks all of it", found.new_reasons, _reason, whole=whole)
     yield from _section("The same, but made from another state", found.moved, _one, whole=whole)
 
 
@@ -112,6 +114,11 @@ def _consent(action: Action) -> Iterator[str]:
     yield from _one(action)
     for block in action.blocked:
         yield f"        {printable(block.approval or block.remedy)}"
+
+
+def _reason(block: Block) -> Iterator[str]:
+    yield f"    ! {printable(block.message)}"
+    yield f"        {printable(block.remedy)}"
 
 
 def _why(action: Action) -> str:

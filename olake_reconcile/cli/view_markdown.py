@@ -49,6 +49,7 @@ def render_markdown(plan: Plan, diagnostics: Sequence[Diagnostic] = (), limit: i
     tail = "\n\n".join(_tail(plan))
     room = _Room(limit - len(head) - len(tail) - 800)  # what is left out has to be said as well
     body = [
+        *_reasons(plan, room),
         *_clears(plan, room),
         *_blocks(plan, room),
         *_details(plan, room),
@@ -120,9 +121,11 @@ def _head(plan: Plan) -> Iterator[str]:
         yield f"> [!NOTE]\n> {against}"
     if cleared := [a for a in plan.clears if isinstance(a, Clear)]:
         yield f"> [!CAUTION]\n> **{counted(len(cleared), 'stream')} will be cleared.** {cost_words(plan.cost)}."
-    if blocked := sum(bool(a.blocked) for a in plan.actions):
-        what = "action is" if blocked == 1 else "actions are"
-        yield f"> [!IMPORTANT]\n> **{blocked:,} {what} blocked.** Nothing is applied until that is settled."
+    blocked = sum(bool(a.blocked) for a in plan.actions)
+    what = "1 action is" if blocked == 1 else f"{blocked:,} actions are"
+    if plan.is_blocked:
+        what = "The plan as a whole is" if plan.blocked else what
+        yield f"> [!IMPORTANT]\n> **{what} blocked.** Nothing is applied until that is settled."
 
 
 def _tail(plan: Plan) -> Iterator[str]:
@@ -133,9 +136,15 @@ def _tail(plan: Plan) -> Iterator[str]:
 
 def apply_command(plan: Plan) -> str:
     """Return the command that applies this plan, with the consent that it needs where that is not endless."""
-    line = line_to_paste(plan.actions, plan.asked)
+    line = line_to_paste(plan.actions, plan.asked, plan.blocked)
     plain = " ".join(filter(None, ["olake-reconcile apply", plan.asked]))
     return next((text for text in (line, plain) if text and len(text) <= 900), "olake-reconcile apply")
+
+
+def _reasons(plan: Plan, room: _Room) -> list[str]:
+    """What blocks the plan as a whole."""
+    whole = [fenced("text", filter(None, (b.message, b.remedy))) for b in plan.blocked]
+    return room.fill(whole, str, "reason", share=6_000)
 
 
 def _clears(plan: Plan, room: _Room) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from olake_reconcile.model.base import Model
-from olake_reconcile.plan.actions import Action, Consent, SettingChange, is_clear
+from olake_reconcile.plan.actions import Action, Block, Consent, SettingChange, is_clear
 from olake_reconcile.plan.plan import Plan
 
 _NOT_COMPARED = frozenset({"impact", "place", "notes", "serial", "changes", "unchanged", "blocked"})
@@ -31,13 +31,14 @@ class Comparison(Model):
     same: int = 0
     new_clears: tuple[Action, ...] = ()
     new_blocks: tuple[Action, ...] = ()
+    new_reasons: tuple[Block, ...] = ()  # what blocks the plan as a whole, and did not before
     # Planned the same, from another state: something was applied in between.
     moved: tuple[Action, ...] = ()
 
     @property
     def differs(self) -> bool:
         """Whether anything else would be done, or by somebody else's leave."""
-        return bool(self.new or self.gone or self.changed or self.moved)
+        return bool(self.new or self.gone or self.changed or self.moved or self.new_reasons)
 
 
 def compare(before: Plan, after: Plan) -> Comparison:
@@ -53,6 +54,7 @@ def compare(before: Plan, after: Plan) -> Comparison:
         same=len(both) - len(changed),
         new_clears=tuple(a for a in after.clears if not _clears(old.get(a.address))),
         new_blocks=tuple(a for a in after.changes if _new_blocks(old.get(a.address), a)),
+        new_reasons=tuple(b for b in after.blocked if b.message not in {x.message for x in before.blocked}),
         moved=tuple(b for a, b in both if a.serial != b.serial and _meaning(a) == _meaning(b)),
     )
 
