@@ -21,9 +21,10 @@ from olake_reconcile.engine.base import (
     StreamTask,
     SyncRequest,
 )
-from olake_reconcile.errors import OutcomeUnknown, ReconcileError
+from olake_reconcile.errors import CannotGoOn, NeedsResync, OutcomeUnknown, ReconcileError
 from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.event import Event, StreamCancelled, StreamFailed
+from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.model.stream import SyncMode
 from olake_reconcile.model.table import Owner, TablePlace, TableStatus
 
@@ -186,4 +187,11 @@ def _failed(task: StreamTask, error: ReconcileError) -> StreamFailed:
         remedy=error.remedy,
         retryable=error.retryable,
         unsure=isinstance(error, OutcomeUnknown),
+        becomes=_phase_after(error),
     )
+
+
+def _phase_after(error: ReconcileError) -> StreamPhase | None:
+    if isinstance(error, NeedsResync):
+        return StreamPhase.NEEDS_RESYNC
+    return StreamPhase.QUARANTINED if isinstance(error, CannotGoOn) else None

@@ -8,17 +8,21 @@ below the greatest cursor seen, is compared with the table, and dropped when it 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table.metadata import TableMetadata
 
 from olake_reconcile.destinations.iceberg import replace
 from olake_reconcile.destinations.iceberg.catalog import load_table, open_catalog
 from olake_reconcile.destinations.iceberg.change import Change, append, open_change
+from olake_reconcile.destinations.iceberg.evolve import file_schema
 from olake_reconcile.destinations.iceberg.files import WrittenFile
+from olake_reconcile.destinations.iceberg.merge import merge
 from olake_reconcile.destinations.iceberg.overlap import absent
 from olake_reconcile.destinations.iceberg.position import position_of
 from olake_reconcile.destinations.iceberg.target import checked
@@ -35,7 +39,7 @@ from olake_reconcile.model.event import (
     StreamCommitted,
     StreamStarted,
 )
-from olake_reconcile.model.stream import NullCursor, WriteMode
+from olake_reconcile.model.stream import Columns, NullCursor, WriteMode
 from olake_reconcile.sources.postgres import cursor, key_ranges, versions
 from olake_reconcile.sources.postgres.catalog import Relation
 from olake_reconcile.sources.postgres.chunks import BATCH_ROWS, plan_chunks
@@ -247,11 +251,12 @@ class _Incremental:
                 pieces = self._pieces(now, where)
             selection = select(now.table, self._stream, now.keeper.opened_at, op_type="u", flag=flag)
             change = self._open(selection)
-            commit = self._merge(now.table, selection)
             self._start(len(pieces), None)
+            gone = self._gone(now, change, pieces) if self._may_leave(selection) else None
             load = Load(self._run, now.keeper, selection, self._task, BATCH_ROWS, self._read)
             loaded = load.read(change, pieces, self._emit, self._cancelled)
             files = loaded.files
+            commit = self._merge(now.table, selection, gone)
             with self._committing(load, files):
                 if loaded.aside is not None and loaded.aside.rows:
                     writer = load.writer("a")
@@ -259,7 +264,7 @@ class _Incremental:
                     for batch in absent(change, loaded.aside.batches(), column):
                         writer.write(batch)
                     files.extend(writer.finish())
-                if not files and not change.evolved:
+                if not files and not gone and not change.evolved:
                     return self._nothing_new(change, now, known)
                 position = self._settled(now)
                 snapshot = commit(change, files, position) or _head(change)
@@ -282,6 +287,22 @@ class _Incremental:
             assert known.seen is not None
             where += f" AND {versions.unseen(now.keeper.horizon, known.seen)}"
         return where, flag
+
+    def _may_leave(self, selection: Selection) -> bool:
+        return bool(selection.filter) and self._stream.write_mode is WriteMode.UPSERT
+
+    def _gone(self, now: Moment, change: Change, pieces: Sequence[Piece]) -> pa.Table | None:
+        """Return the keys of rows that changed and do not match the filter now: to the destination they are deleted."""
+        keys = self._stream.model_copy(update={"columns": Columns(include=now.table.primary_key)})
+        selection = select(now.table, keys, now.keeper.opened_at, op_type="d", flag="TRUE").outside_filter()
+        format_ = dataclasses.replace(change.format, schema=file_schema(change.schema, selection.columns))
+        load = Load(self._run, now.keeper, selection, self._task, BATCH_ROWS, self._read)
+        narrow = dataclasses.replace(change, format=format_)
+        aside = load.read(narrow, pieces, lambda event: None, self._cancelled).aside
+        if aside is None or not aside.rows:
+            return None
+        names = [selection.destination_names[k] for k in now.table.primary_key]
+        return pa.Table.from_batches(aside.batches()).select([*names, "_op_type", "_olake_timestamp"])
 
     def _pieces(self, now: Moment, where: str) -> list[Piece]:
         """Return the statements that read `where`: without an index the whole table is read, then by all threads."""
@@ -332,8 +353,8 @@ class _Incremental:
     def _append(self, change: Change, files: list[WrittenFile], position: Position) -> int | None:
         return append(self._catalog, change, files, self._run.run_id, show_position(position))
 
-    def _merge(self, table: Relation, selection: Selection) -> Commit:
-        """Return how rows that may be there already are committed."""
+    def _merge(self, table: Relation, selection: Selection, gone: pa.Table | None = None) -> Commit:
+        """Return how rows that may be there already are committed, and `gone`, the keys of those that left the filter."""
         if self._stream.write_mode is WriteMode.APPEND:
             return self._append
         missing = [k for k in table.primary_key if k not in selection.destination_names]
@@ -351,12 +372,16 @@ class _Incremental:
         key = [selection.destination_names[k] for k in table.primary_key]
 
         def commit(change: Change, files: list[WrittenFile], position: Position) -> int | None:
-            if not files:
-                return self._append(change, files, position)
-            from olake_reconcile.destinations.iceberg.merge import upsert
-
-            shown = show_position(position)
-            return upsert(self._catalog, change, files, key, self._run.run_id, shown)
+            return merge(
+                self._catalog,
+                change,
+                files,
+                key,
+                self._run.run_id,
+                show_position(position),
+                deletes=gone,
+                mode=self._stream.delete_mode,
+            )
 
         return commit
 

@@ -35,6 +35,7 @@ from olake_reconcile.model.event import (
     StreamStarted,
 )
 from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.model.stream import SyncMode, canonical_stream
 from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
 
@@ -57,7 +58,7 @@ class ScriptedEngine:
         """Return the world.
 
         `sources` (stream → rows), `tables`, `failures` (stream, or place for its clear → text), `answers_lost` (streams), `unreachable` (addresses),
-        `identities` (address → what its server says it is, instead of where it was looked for), `outages`
+        `identities` (address → what its server says it is, instead of where it was looked for), `broken` (stream → why it cannot go on), `outages`
         (stream → how many loads of it fail before one goes well), `held_up` (streams
         whose load, and places whose clear, hangs until it is taken off the list), `clears` (each table that was
         cleared, as it was, with its place).
@@ -70,6 +71,7 @@ class ScriptedEngine:
             "unreachable": [],
             "identities": {},
             "outages": {},
+            "broken": {},
             "held_up": [],
             "loads": 0,
             "clears": [],
@@ -148,6 +150,9 @@ class ScriptedEngine:
             with self.changing() as changed:
                 changed["outages"][str(stream)] -= 1
             emit(StreamFailed(stream=stream, summary="connection lost", remedy="Wait.", retryable=True))
+            return
+        if text := world["broken"].get(str(stream)):
+            emit(StreamFailed(stream=stream, summary=text, becomes=StreamPhase.QUARANTINED))
             return
         if text := world["failures"].get(str(stream)):
             emit(StreamFailed(stream=stream, summary=text))

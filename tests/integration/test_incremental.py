@@ -121,6 +121,24 @@ def test_a_filter_holds_in_every_phase(lab: Lab) -> None:
     assert_nothing_new(lab, stream)
 
 
+def test_a_row_that_leaves_the_filter_is_marked_as_deleted_and_one_that_returns_is_there_again(
+    lab: Lab,
+) -> None:
+    lab.sql(ORDERS, insert(1, 10))
+    stream = orders(lab, filter="note != 'draft'", use_source_column_names=True)
+    lab.load(stream)
+    lab.sql("UPDATE t SET note = 'draft', at = clock_timestamp() WHERE id <= 3", insert(11, 12))
+    lab.load(stream)
+    assert sorted(held(lab, "id")) == [(i,) for i in range(4, 13)]
+    gone = lab.duck("t", "SELECT id, note FROM t WHERE _op_type = 'd' ORDER BY id").to_pylist()
+    assert gone == [{"id": i, "note": f"row {i}"} for i in (1, 2, 3)], "soft deletes keep the former values"
+    assert_nothing_new(lab, stream)
+    lab.sql("UPDATE t SET note = 'back', at = clock_timestamp() WHERE id = 1")
+    assert lab.load(stream).rows == 1
+    assert len(held(lab)) == 10
+    assert_nothing_new(lab, stream)
+
+
 # -- late commits (H-1) --------------------------------------------------------------------------
 
 

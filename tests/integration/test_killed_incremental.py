@@ -20,8 +20,8 @@ from olake_reconcile.model.stream import Stream
 pytestmark = [pytest.mark.integration, pytest.mark.crash]
 
 ROWS = 4000
-#: A backfill of these rows takes about a second on two quiet cores.
-LONGEST = 2.0
+#: A run takes a fraction of a second on two quiet cores; one that ends before its kill is not counted.
+LONGEST = 1.2
 
 
 class Writer:
@@ -102,7 +102,8 @@ def assert_equal(lab: Lab, stream: Stream) -> None:
     assert held(lab, 'id, note, "at"', name) == source(lab, 'id, note, "at"', stream.id.name), name
 
 
-def kill_and_compare(lab: Lab, driver: SyncDriver, moments: int, seed: int) -> int:
+def kill_and_compare(lab: Lab, driver: SyncDriver, moments: int, seed: int) -> None:
+    """Kill `moments` runs, then let every stream finish: all tables must equal their sources."""
     chance = random.Random(seed)
     for table in ("log", "orders"):
         lab.sql(
@@ -111,14 +112,16 @@ def kill_and_compare(lab: Lab, driver: SyncDriver, moments: int, seed: int) -> i
             f"FROM generate_series(1, {ROWS}) g",
             f"CREATE INDEX ON {table} (at)",
         )
-    killed = 0
+    killed = tried = 0
     with Writer(lab, seed):
-        for moment in range(moments):
+        while killed < moments:
+            tried += 1
+            assert tried <= 10 * moments, "runs end before they are killed"
             # A life begins with a backfill, killed once or twice, and goes on with incremental runs.
-            stream = chance.choice(streams(lab, moment // 6))
+            stream = chance.choice(streams(lab, killed // 6))
             killed += kill_one(lab, driver, stream, chance.random() * LONGEST)
             if chance.random() < 0.5:
-                lab.load(stream, run_id=f"again-{moment}")
+                lab.load(stream, run_id=f"again-{tried}")
     lives = (moments - 1) // 6 + 1
     for life in range(lives):
         for stream in streams(lab, life):
@@ -128,14 +131,13 @@ def kill_and_compare(lab: Lab, driver: SyncDriver, moments: int, seed: int) -> i
             files = lab.files()
             assert lab.load(stream).files == 0
             assert lab.files() == files
-    return killed
 
 
 def test_killed_runs_lose_nothing_and_repeat_nothing(lab: Lab, driver: SyncDriver) -> None:
-    assert kill_and_compare(lab, driver, moments=6, seed=random.randrange(1 << 30)) > 0
+    kill_and_compare(lab, driver, moments=6, seed=random.randrange(1 << 30))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_runs_killed_at_fifty_moments_lose_nothing_and_repeat_nothing(lab: Lab, driver: SyncDriver) -> None:
-    assert kill_and_compare(lab, driver, moments=50, seed=random.randrange(1 << 30)) >= 25
+    kill_and_compare(lab, driver, moments=50, seed=random.randrange(1 << 30))

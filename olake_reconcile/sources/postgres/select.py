@@ -8,7 +8,7 @@ there, which costs four bytes on the wire and one comparison per guard.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -59,6 +59,10 @@ class Selection:
         """Return PostgreSQL's statement; `where` narrows it, such as to a range of pages."""
         conditions = [f"({c})" for c in (self.filter, where) if c]
         return self._server + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+    def outside_filter(self) -> Selection:
+        """Return how to read the rows that the filter leaves out."""
+        return replace(self, filter=f"({self.filter}) IS NOT TRUE" if self.filter else "FALSE")
 
     def client_sql(self, server_sql: str, database: str) -> str:
         """Return DuckDB's statement over `server_sql`, run by the attached `database`."""
