@@ -97,7 +97,7 @@ def resume(session: Session, jobs: tuple[str, ...], source: str | None, everythi
     stored = services.store.read()
     code = ExitCode.OK
     for job in _chosen(stored, jobs, source, everything):
-        was_held = stored.jobs[job].hold is not None
+        was_held = stored.jobs[job].held_at(services.clock.now()) is not None
         services.store.set_hold(job, None)
         click.echo(f"{job}: {'resumed' if was_held else 'was not held'}")
         if not stored.jobs[job].active:
