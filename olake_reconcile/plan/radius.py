@@ -91,7 +91,8 @@ def cost_of(actions: Sequence[Action], rebuilds_at_once: int) -> Cost:
     """Add up what the clears cost."""
     clears = [a for a in actions if isinstance(a, Rebuild | Remove) and is_clear(a)]
     impacts = [a.impact for a in clears]
-    loads = [a.impact.seconds for a in clears if isinstance(a, Rebuild)]
+    # An empty table takes no time, whatever the last load took.
+    loads = [0 if a.impact.rows == 0 else a.impact.seconds for a in clears if isinstance(a, Rebuild)]
     known = [seconds for seconds in loads if seconds is not None]
     return Cost(
         tables=len(clears),
