@@ -99,6 +99,7 @@ class TableLab:
         key: Sequence[str] = ("id",),
         mode: DeleteMode = DeleteMode.HARD,
         position: Mapping[str, Any] | None = None,
+        tombstones: bool = False,
     ) -> int | None:
         with self.change() as (catalog, change):
             gone = None
@@ -108,7 +109,17 @@ class TableLab:
                     {n: pa.array([d[n] for d in deletes], arrow.field(n).type) for n in deletes[0]}
                 )
             files = self.write(change, rows)
-            return merge(catalog, change, files, key, "run", position or {}, deletes=gone, mode=mode)
+            return merge(
+                catalog,
+                change,
+                files,
+                key,
+                "run",
+                position or {},
+                deletes=gone,
+                mode=mode,
+                tombstones=tombstones,
+            )
 
     # -- what is there ---------------------------------------------------------------------------
 

@@ -121,6 +121,17 @@ def test_a_soft_delete_keeps_the_last_image_and_marks_it(lab: TableLab) -> None:
     assert {r["id"]: r["v"] for r in lab.read()}[3] == "back"
 
 
+def test_an_unknown_key_that_is_deleted_can_become_a_tombstone(lab: TableLab) -> None:
+    lab.columns = {"id": Kind.LONG, "v": Kind.STRING, "_op_type": Kind.STRING}
+    lab.append([{"id": 1, "v": "v", "_op_type": "r"}])
+    gone = [{"id": 9, "_op_type": "d"}, {"id": 1, "_op_type": "d"}]
+    lab.merge([], gone, mode=DeleteMode.SOFT, tombstones=True)
+    assert lab.read() == [
+        {"id": 1, "v": "v", "_op_type": "d"},
+        {"id": 9, "v": None, "_op_type": "d"},
+    ]
+
+
 def test_a_key_that_comes_twice_or_has_no_column_is_refused(lab: TableLab) -> None:
     lab.append(rows(1))
     before = lab.files()
@@ -195,6 +206,64 @@ def test_only_files_whose_bounds_leave_room_are_read(lab: TableLab, monkeypatch:
     monkeypatch.setattr(locate, "read_rows", counting)
     lab.merge(rows(150, 170, 399, 1000, v="new"))
     assert len(read) == 1 + 2  # the new file, and the two that may hold its keys
+
+
+def test_a_partition_that_the_key_decides_is_the_only_one_looked_into(
+    lab: TableLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from olake_reconcile.destinations.iceberg import locate
+
+    lab.partition_by = ["bucket(8, id)"]
+    lab.append(rows(*range(400)))
+    read: list[str] = []
+    real = read_rows
+
+    def counting(io: Any, path: str, *args: Any, **settings: Any) -> Any:
+        read.append(path)
+        return real(io, path, *args, **settings)
+
+    monkeypatch.setattr(locate, "read_rows", counting)
+    lab.merge(rows(7, v="new"))
+    assert len(read) == 2
+    assert len(lab.read()) == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "transform"),
+    [
+        ("text cut short", "k"), ("text cut short", "truncate(3, k)"), ("uuid", "k"), ("uuid", "bucket(4, k)"),
+        ("decimal", "k"), ("decimal", "truncate(10, k)"), ("date", "k"), ("date", "month(k)"), ("date", "year(k)"),
+        ("date", "day(k)"), ("timestamp", "k"), ("timestamp", "hour(k)"), ("timestamp", "day(k)"), ("bytes", "k"),
+        ("boolean", "k"), ("null", "k"), ("null", "truncate(7, k)"),
+    ],
+)  # fmt: skip
+def test_keys_are_found_in_the_partitions_that_they_decide(lab: TableLab, name: str, transform: str) -> None:
+    kind, keys = KEYS[name]
+    lab.columns, lab.partition_by = {"k": kind, "v": Kind.LONG}, [transform]
+    lab.append([{"k": k, "v": 0} for k in keys])
+    lab.merge([{"k": k, "v": 1} for k in keys], key=("k",))
+    assert lab.summary()["total-records"] == str(len(keys))
+    assert [r["v"] for r in lab.table().scan(selected_fields=("v",)).to_arrow().to_pylist()] == [1] * len(
+        keys
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in KEYS if n != "double"])
+def test_delete_files_stand_in_partitions_of_every_type(lab: TableLab, name: str) -> None:
+    kind, keys = KEYS[name]
+    lab.columns, lab.partition_by = {"id": Kind.LONG, "k": kind, "v": Kind.LONG}, ["k"]
+    lab.append([{"id": i, "k": keys[i % len(keys)], "v": 0} for i in range(20 * len(keys))])
+    for turn in (1, 2):
+        lab.merge([{"id": i, "k": keys[i], "v": turn} for i in range(turn, len(keys))])
+    found = {r["id"]: r["v"] for r in lab.read()}
+    assert len(found) == 20 * len(keys)
+    assert [found[i] for i in range(len(keys))] == [0, 1, *[2] * (len(keys) - 2)][: len(keys)]
+
+
+def test_metadata_files_do_not_pile_up(lab: TableLab) -> None:
+    for i in range(105):
+        lab.append([] if i else rows(1), {"at": i})
+    assert len([f for f in lab.files() if f.endswith(".metadata.json")]) == 101
 
 
 # -- two writers, failures -------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
 )
 from pyiceberg.table import Table
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.refs import SnapshotRefType
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.table.update import (
@@ -112,7 +113,7 @@ def _send(
         )
     try:
         _create_namespace(catalog, target.place)
-        catalog.commit_table(target.table(catalog), requirements, updates)
+        done = catalog.commit_table(target.table(catalog), requirements, updates)
     except (CommitFailedException, TableAlreadyExistsError, NoSuchTableError) as error:
         _discard(target, written)
         raise Conflict(
@@ -122,6 +123,14 @@ def _send(
         ) from None
     except (SQLAlchemyError, OSError) as error:
         _find_out(catalog, target, written, error)
+    else:
+        delete_files(target.io, _forgotten(target.staged, done.metadata))
+
+
+def _forgotten(before: TableMetadata, now: TableMetadata) -> list[str]:
+    """Return the metadata files that fell off the end of the log (the last hundred stay): nothing leads to them now."""
+    kept = {entry.metadata_file for entry in now.metadata_log}
+    return [e.metadata_file for e in before.metadata_log if e.metadata_file not in kept]
 
 
 def _find_out(catalog: SqlCatalog, target: Target, written: SnapshotFiles | None, error: Exception) -> None:

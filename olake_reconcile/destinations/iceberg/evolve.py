@@ -22,7 +22,7 @@ from pyiceberg.types import (
 )
 
 from olake_reconcile.destinations.iceberg.schema import iceberg_type
-from olake_reconcile.errors import ReconcileError
+from olake_reconcile.errors import CannotGoOn
 from olake_reconcile.model.column_type import DestinationColumn
 from olake_reconcile.model.table import TablePlace
 
@@ -30,7 +30,7 @@ from olake_reconcile.model.table import TablePlace
 GONE = "no longer in the source"
 
 
-class IncompatibleSchema(ReconcileError):
+class IncompatibleSchema(CannotGoOn):
     """The source's columns cannot be had in this table; only a rebuild helps. The table is untouched."""
 
 

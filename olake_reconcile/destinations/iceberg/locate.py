@@ -15,7 +15,7 @@ from pyiceberg.schema import Schema
 from olake_reconcile.destinations.iceberg.bounds import Values, comparable
 from olake_reconcile.destinations.iceberg.change import Change
 from olake_reconcile.destinations.iceberg.files import WrittenFile
-from olake_reconcile.destinations.iceberg.live import LiveFile
+from olake_reconcile.destinations.iceberg.live import Home, LiveFile
 from olake_reconcile.destinations.iceberg.rows import POSITION, read_rows
 from olake_reconcile.destinations.iceberg.schema import arrow_schema, conform_array
 from olake_reconcile.destinations.iceberg.workspace import Workspace
@@ -59,15 +59,24 @@ def load_keys(
         raise ValueError("a key comes twice in one merge: fold changes of one key before")
 
 
-def locate(space: Workspace, change: Change, key: Schema, files: Sequence[LiveFile]) -> None:
-    """Make the table `hits` of the rows whose key is in `keys`: `f` (index in `files`), `position`, `n` of the key."""
+def locate(
+    space: Workspace, change: Change, key: Schema, files: Sequence[LiveFile], homes: set[Home] | None
+) -> None:
+    """Make the table `hits` of the rows whose key is in `keys`: `f` (index in `files`), `position`, `n` of the key.
+
+    `homes` are the only ones to look into, when that is known.
+    """
     names = [f"k{i}" for i in range(len(key.fields))]
     values = [
         Values(field, space.arrow(f"SELECT DISTINCT {name} FROM keys").column(0).combine_chunks())
         for field, name in zip(key.fields, names, strict=True)
         if space.rows("SELECT count(*) FROM keys")[0][0] <= _MOST_VALUES
     ]
-    candidates = [(i, f) for i, f in enumerate(files) if all(v.in_file(f.file) for v in values)]
+    candidates = [
+        (i, f)
+        for i, f in enumerate(files)
+        if (homes is None or f.home in homes) and all(v.in_file(f.file) for v in values)
+    ]
     schema = _comparable_schema(key, pa.field("position", pa.int64()), pa.field("f", pa.int32()))
     same = " AND ".join(f"b.{n} IS NOT DISTINCT FROM k.{n}" for n in names)
     space.run(

@@ -10,18 +10,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.manifest import ManifestEntry
+from pyiceberg.schema import Schema
 
 from olake_reconcile.destinations.iceberg.change import Change, move, on_latest
 from olake_reconcile.destinations.iceberg.commit import commit_snapshot
 from olake_reconcile.destinations.iceberg.files import DataWriter, TableFormat, WrittenFile
 from olake_reconcile.destinations.iceberg.live import (
     DELETE_ROWS,
+    Home,
     LiveFile,
     delete_rows,
     live_files,
@@ -29,7 +32,7 @@ from olake_reconcile.destinations.iceberg.live import (
 from olake_reconcile.destinations.iceberg.locate import key_schema, load_keys, locate
 from olake_reconcile.destinations.iceberg.position_deletes import PositionDeletes
 from olake_reconcile.destinations.iceberg.rows import POSITION, read_rows
-from olake_reconcile.destinations.iceberg.schema import conform_array
+from olake_reconcile.destinations.iceberg.schema import arrow_schema, conform_array
 from olake_reconcile.destinations.iceberg.snapshot import change as changed
 from olake_reconcile.destinations.iceberg.snapshot import data_file
 from olake_reconcile.destinations.iceberg.workspace import Workspace, workspace
@@ -38,6 +41,7 @@ from olake_reconcile.model.stream import DeleteMode
 
 #: A file that has lost more than this share of its rows is written anew: each reader would pay for the rest of its life.
 REWRITTEN_SHARE: Final = 0.3
+_TOMBSTONES: Final = 10_000
 
 
 def upsert(
@@ -65,12 +69,14 @@ def merge(
     *,
     deletes: pa.Table | None = None,
     mode: DeleteMode = DeleteMode.HARD,
+    tombstones: bool = False,
 ) -> int | None:
     """Add the rows of `files` in place of those with the same key, and delete the keys in `deletes`, in one commit.
 
     `deletes` has the key's columns under their destination names. With `DeleteMode.SOFT` the last image of a deleted row
-    stays, with the values that `deletes` has in further columns (`_op_type`, `_olake_timestamp`, …); a key that the table
-    does not hold is passed over. No key comes twice. Returns the snapshot's id, None when no snapshot was needed.
+    stays, with the values that `deletes` has in further columns (`_op_type`, `_olake_timestamp`, …). A key that the table
+    does not hold is passed over, or with `tombstones` becomes a row of what `deletes` has, all else NULL. No key comes
+    twice. Returns the snapshot's id, None when no snapshot was needed.
 
     Raises `Conflict`, `OutcomeUnknown` (keep the files, they may be the table's), `ReconcileError` when a key column is
     missing or the catalog refused. Memory is bounded; what an attempt wrote besides `files` is gone after a failure.
@@ -83,9 +89,9 @@ def merge(
     def attempt(base: Change) -> int | None:
         with workspace(base.scratch) as space:
             load_keys(space, base, fields, files, deletes)
-            work = _Merge(base, space, files, deletes, mode)
+            work = _Merge(base, space, files, deletes, mode, tombstones=tombstones)
             try:
-                locate(space, base, fields, work.data)
+                locate(space, base, fields, work.data, _only_homes(base, fields, files, deletes))
                 return work.commit(catalog, run_id, position)
             except OutcomeUnknown:
                 raise  # what was written may be the table's by now
@@ -114,12 +120,15 @@ class _Merge:
         files: Sequence[WrittenFile],
         deletes: pa.Table | None,
         mode: DeleteMode,
+        *,
+        tombstones: bool,
     ) -> None:
         self._base = base
         self._space = space
         self._files = files
         self._deletes = deletes
         self._soft = mode is DeleteMode.SOFT
+        self._tombstones = tombstones
         self._live = live_files(base.io, base.staged)
         # In order of their paths, as a delete file names them.
         self.data = sorted(self._live.data, key=lambda f: f.path)
@@ -135,8 +144,11 @@ class _Merge:
 
     def commit(self, catalog: SqlCatalog, run_id: str, position: Mapping[str, Any]) -> int | None:
         losses = self._losses()
-        if self._soft:
-            self._keep_images(losses)
+        if self._deletes is not None:
+            if self._soft:
+                self._keep_images(losses, self._deletes)
+            if self._tombstones:
+                self._add_tombstones(self._deletes)
         removed = self._rewrite(losses)
         outdated = self._mark(losses, removed)
         added = [*(data_file(f) for f in (*self._files, *self._writer.finish())), *self._marks.files]
@@ -178,10 +190,8 @@ class _Merge:
                 losses[number].dead = count
         return losses
 
-    def _keep_images(self, losses: Mapping[int, _Loss]) -> None:
+    def _keep_images(self, losses: Mapping[int, _Loss], deletes: pa.Table) -> None:
         """Write the last image of every row that is deleted softly, with the values that its deletion brings."""
-        if self._deletes is None:
-            return
         for number in losses:
             found = self._space.arrow(
                 f"SELECT position, n FROM fresh WHERE f = {number} AND n IS NOT NULL ORDER BY position"
@@ -191,16 +201,18 @@ class _Merge:
             positions, deletions = (found.column(i).combine_chunks() for i in (0, 1))
             for batch in read_rows(self._base.io, self.data[number].path, self._base.schema, only=positions):
                 which = deletions.take(pc.index_in(batch.column(POSITION), value_set=positions))
-                self._writer.write(self._marked(batch, self._deletes.take(which)))
+                self._writer.write(_marked(batch, deletes.take(which)))
 
-    def _marked(self, batch: pa.RecordBatch, deletions: pa.Table) -> pa.RecordBatch:
-        arrays = [
-            conform_array(deletions.column(f.name).combine_chunks(), f.type, f.name)
-            if f.name in deletions.column_names
-            else batch.column(f.name)
-            for f in batch.schema
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
+    def _add_tombstones(self, deletes: pa.Table) -> None:
+        """Write a row for every deleted key that the table does not hold."""
+        unknown = self._space.arrow(
+            "SELECT n FROM keys WHERE n IS NOT NULL AND n NOT IN (SELECT n FROM fresh WHERE n IS NOT NULL) ORDER BY n"
+        ).column(0)
+        arrow = arrow_schema(self._base.schema)
+        for start in range(0, len(unknown), _TOMBSTONES):
+            chosen = deletes.take(unknown.slice(start, _TOMBSTONES))
+            nulls = [pa.nulls(chosen.num_rows, f.type) for f in arrow]
+            self._writer.write(_marked(pa.RecordBatch.from_arrays(nulls, schema=arrow), chosen))
 
     def _rewrite(self, losses: Mapping[int, _Loss]) -> list[int]:
         """Write anew what is left of files that lose many rows; return the files that leave the table."""
@@ -245,6 +257,32 @@ class _Merge:
         )
         self._marks.write(rows, homes)
         return [d for home in homes for d in self._live.deletes.get(home, ())]
+
+
+def _marked(rows: pa.RecordBatch, deletions: pa.Table) -> pa.RecordBatch:
+    """Put what `deletions` has in place of what `rows` has; row by row they belong together."""
+    arrays = [
+        conform_array(deletions.column(f.name).combine_chunks(), f.type, f.name)
+        if f.name in deletions.column_names
+        else rows.column(f.name)
+        for f in rows.schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=rows.schema)
+
+
+def _only_homes(
+    base: Change, key: Schema, files: Sequence[WrittenFile], deletes: pa.Table | None
+) -> set[Home] | None:
+    """Return the only places where rows with the keys of `files` can be; None when they may be anywhere.
+
+    A key stays in its partition for ever when the partitioning depends on nothing but the key (H-22).
+    """
+    sources = {f.source_id for spec in base.staged.partition_specs for f in spec.fields}
+    if deletes is not None or not sources or len(base.staged.partition_specs) > 1:
+        return None
+    # Other values may be read back as another type of Python's than they were written as.
+    plain = all(isinstance(value, (int, str, NoneType)) for f in files for value in f.key)
+    return {(f.spec_id, f.key) for f in files} if plain and sources <= key.field_ids else None
 
 
 def _by_manifest(files: Sequence[LiveFile]) -> dict[str, list[ManifestEntry]]:
