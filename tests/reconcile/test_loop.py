@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 from olake_reconcile.clock import ManualClock
-from olake_reconcile.errors import ExitCode
+from olake_reconcile.errors import ExitCode, ReconcileError
 from olake_reconcile.model.run import RunStatus, Trigger
 from olake_reconcile.model.stored import Hold
 from olake_reconcile.plan.options import Options
@@ -20,6 +21,7 @@ from olake_reconcile.reconcile.observe import make_plan
 from olake_reconcile.reconcile.reload import Reloader
 from olake_reconcile.reconcile.scheduler import Scheduler
 from olake_reconcile.reconcile.services import Services
+from olake_reconcile.state.store import SqlStore
 from olake_reconcile.wiring import read_offline, read_workspace
 from tests.builders import PROJECT_UID, a_project
 from tests.schedule.launching import DirectLauncher
@@ -244,3 +246,112 @@ def test_reconcile_runs_due_jobs_from_stored_settings_though_the_files_are_broke
     assert "completed" in outcome.out
     assert "jobs/daily.yaml:3" in outcome.err
     assert lab.store.runs("daily")[0].status is RunStatus.COMPLETED
+
+
+def test_what_a_hold_kept_back_runs_once_when_it_is_over(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"often": "every 15m"})
+    until = START.replace(hour=16, minute=40)
+    loop.lab.store.set_hold("often", Hold(who="ann", why="migration", since=START, until=until))
+    loop.go_to("16:40")
+    assert loop.once() == ["often"]
+    assert loop.once() == []
+    assert loop.due("often") == "01 16:45:00"
+    run = loop.lab.store.runs()[0]
+    assert (run.due, run.detail["missed"]) == (START.replace(hour=12, minute=45), 15)
+
+
+def test_a_hold_that_kept_nothing_back_makes_nothing_due(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.lab.store.set_hold("hourly", Hold(who="ann", since=START, until=START.replace(minute=50)))
+    loop.go_to("12:55")
+    assert loop.once() == []
+
+
+def test_a_run_that_was_queued_when_its_job_was_held_waits_for_the_holds_end(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.go_to("13:00")
+    with loop.lab.surroundings():
+        loop.loop()._scheduler._serve(loop.lab.store.agenda(loop.clock.now()), loop.clock.now())
+    loop.lab.store.set_hold("hourly", Hold(who="ann", since=START))
+    assert loop.once() == []
+    assert [r.status for r in loop.lab.store.runs()] == [RunStatus.QUEUED]
+    loop.lab.store.set_hold("hourly", None)
+    assert loop.once() == ["hourly"]
+
+
+def test_a_queued_run_that_is_cancelled_is_never_started(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.go_to("13:00")
+    with loop.lab.surroundings():
+        loop.loop()._scheduler._serve(loop.lab.store.agenda(loop.clock.now()), loop.clock.now())
+    (waiting,) = loop.lab.store.runs()
+    loop.lab.store.request_cancel(waiting.id)
+    assert loop.once() == []
+    assert [r.status for r in loop.lab.store.runs()] == [RunStatus.CANCELED]
+
+
+def test_a_failed_run_that_may_go_well_is_retried_by_policy_and_counted(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {})
+    text = a_job_file("hourly", schedule='"@hourly"', retry="{attempts: 2, backoff: 1m}")
+    loop.lab.write({"jobs/hourly.yaml": text})
+    loop.once()
+    loop.lab.world(outages={"public.items": 2})
+    loop.go_to("13:00")
+    assert loop.once() == ["hourly"]
+    assert loop.code is ExitCode.ERROR
+    for minute, reason in (("13:02", "retry 1 of 2"), ("13:06", "retry 2 of 2")):
+        stored = loop.lab.store.read().jobs["hourly"]
+        assert stored.due_reason == reason
+        loop.go_to(minute)
+        assert loop.once() == ["hourly"]
+    runs = loop.lab.store.runs()
+    assert [(r.attempt, r.status) for r in reversed(runs)] == [
+        (1, RunStatus.FAILED),
+        (2, RunStatus.FAILED),
+        (3, RunStatus.COMPLETED),
+    ]
+    assert loop.due("hourly") == "01 14:00:00"
+    assert loop.lab.store.read().jobs["hourly"].attempt == 0
+
+
+def test_jitter_spreads_jobs_and_every_one_runs_at_its_own_moment(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {})
+    names = [f"j{n}" for n in range(5)]
+    files = {f"jobs/{n}.yaml": a_job_file(n, schedule='"@hourly"', jitter="30m") for n in names}
+    loop.lab.write(files)
+    loop.once()
+    dues = {name: loop.due(name) for name in names}
+    assert len(set(dues.values())) > 1
+    assert all("01 13:00:00" <= due <= "01 13:30:00" for due in dues.values())
+    loop.go_to("13:30")
+    assert loop.once() == sorted(names, key=lambda name: (dues[name], name))
+    assert all("01 14:00:00" <= loop.due(name) <= "01 14:30:00" for name in names)
+
+
+def test_a_store_that_fails_ends_no_loop_and_is_complained_of_once(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"hourly": '"@hourly"'})
+    loop.go_to("13:00")
+    with loop.lab.surroundings():
+        daemon = loop.loop()
+        failing = mock.patch.object(SqlStore, "agenda", side_effect=ReconcileError("the disk is full"))
+        broken = mock.patch.object(SqlStore, "claim", side_effect=ZeroDivisionError)
+        end = loop.clock.now() + timedelta(seconds=20)
+
+        def stops() -> int:
+            """The disk is full for ten seconds, then there is a bug for five."""
+            left = (end - loop.clock.now()).total_seconds()
+            for patch, is_on in ((failing, left > 10), (broken, 5 < left <= 10)):
+                if is_on != (patch in on):
+                    patch.start() if is_on else patch.stop()
+                    on.symmetric_difference_update({patch})
+            return int(left <= 0)
+
+        on: set[object] = set()
+        daemon._stops = stops
+        assert daemon.run() is ExitCode.OK
+    troubles = loop.told("loop_trouble")
+    assert len(troubles) == 2
+    assert troubles[0] == "the disk is full"
+    assert "ZeroDivisionError" in troubles[1]
+    assert loop.told("loop_recovered")
+    assert loop.lab.store.runs()[0].status is RunStatus.COMPLETED
