@@ -16,14 +16,22 @@ Made = TypeVar("Made")
 
 
 class Deferred(Mapping[StreamId, Made]):
-    """A read-only mapping of `size` streams. `make` and `digest` are called when first needed, once."""
+    """A read-only mapping of `size` streams. The functions are called when first needed, once.
+
+    `present` counts those that no file has taken out; None: that is all of them.
+    """
 
     def __init__(
-        self, size: int, make: Callable[[], Mapping[StreamId, Made]], digest: Callable[[], str | None]
+        self,
+        size: int,
+        make: Callable[[], Mapping[StreamId, Made]],
+        digest: Callable[[], str | None],
+        present: Callable[[], int] | None = None,
     ) -> None:
         self._size = size
         self._make = make
         self._digest = digest
+        self._present = present
 
     @cached_property
     def _made(self) -> Mapping[StreamId, Made]:
@@ -33,6 +41,11 @@ class Deferred(Mapping[StreamId, Made]):
     def digest(self) -> str | None:
         """What the streams mean together; None when only a look at each can tell."""
         return self._digest()
+
+    @cached_property
+    def present(self) -> int:
+        """How many of the streams no file has taken out."""
+        return self._size if self._present is None else self._present()
 
     def __getitem__(self, stream: StreamId) -> Made:
         """Return a stream."""

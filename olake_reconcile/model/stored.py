@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from olake_reconcile.model.base import Model
+from olake_reconcile.model.deferred import Deferred
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.table import TablePlace
 
@@ -114,6 +115,13 @@ class StoredJob(Model):
     def held_at(self, moment: datetime) -> Hold | None:
         """Return the hold that is in force at `moment`."""
         return self.hold if self.hold and self.hold.holds_at(moment) else None
+
+    @property
+    def present(self) -> int:
+        """How many streams it has, without those that are only remembered."""
+        if isinstance(self.streams, Deferred):
+            return self.streams.present
+        return sum(s.phase is not StreamPhase.REMOVED for s in self.streams.values())
 
     @property
     def active(self) -> bool:

@@ -69,6 +69,24 @@ def taken(
     )
 
 
+def not_ours(context: Context, destination: str, stored: StoredStream) -> tuple[Block, ...]:
+    """Block the clear of a table that somebody has put in the place of the stream's own."""
+    status = context.observed.tables.get((destination, stored.place))
+    if not isinstance(status, TableFacts):
+        return ()
+    owner = status.owner
+    if owner is not None and (owner.project, owner.stream) == (context.desired.project.uid, stored.uid):
+        return ()
+    return (
+        Block(
+            code="table-not-ours",
+            message=f"table {stored.place} in destination.{destination} is another one than was loaded: "
+            f"{_whose(context, owner)}",
+            remedy="Drop it by hand if it may go, or put it somewhere else.",
+        ),
+    )
+
+
 def is_deployed(context: Context, owner: Owner) -> bool:
     """Whether the marks are those of a stream that is stored: its table is taken by nobody."""
     return any(s.uid == owner.stream for j in context.stored.jobs.values() for s in j.streams.values())

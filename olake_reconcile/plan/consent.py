@@ -22,7 +22,8 @@ def with_consent(context: Context, actions: Sequence[Action]) -> list[Action]:
     """Return the actions with thresholds counted, and a block on each guarded one that nobody allowed."""
     safety, options = context.desired.project.safety, context.options
     approved = frozenset((a.address, a.allow, a.change) for a in context.desired.approvals)
-    total = sum(len(job.streams) for job in context.stored.jobs.values())
+    # What left earlier is remembered, and is no part of what could be lost.
+    total = sum(job.present for job in context.stored.jobs.values())
     rebuilds = sum(isinstance(a, Rebuild) for a in actions)
     deletes = sum(isinstance(a, Remove) and a.address.kind == "stream" for a in actions)
     return [

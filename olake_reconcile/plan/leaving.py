@@ -6,7 +6,7 @@ from olake_reconcile.model.desired import Removed
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import StoredJob, StoredStream, StreamPhase
 from olake_reconcile.plan.actions import Action, Block, Consent, Forget, Remove
-from olake_reconcile.plan.blocks import held, not_runnable
+from olake_reconcile.plan.blocks import held, not_ours, not_runnable
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.streams import impact
@@ -131,6 +131,9 @@ def _removed(
     blocked: tuple[Block, ...],
 ) -> Remove:
     protected = bool(stream.spec.get("protect", {}).get("delete"))
+    destination = str(job.spec.get("destination"))
+    if erase:
+        blocked = (*blocked, *not_ours(context, destination, stream))
     notes = () if erase or not stream.phase.has_data else (f"table {stream.place} is kept",)
     return Remove(
         address=Address.of_stream(job.name, stream.id),
@@ -139,7 +142,7 @@ def _removed(
         erase=erase,
         reasons=(Reason.NOT_IN_CONFIG,),
         notes=notes,
-        impact=impact(context.observed, str(job.spec.get("destination")), stream),
+        impact=impact(context.observed, destination, stream),
         consent=Consent.GUARDED if protected else Consent.DESTRUCTIVE if erase else Consent.SAFE,
         blocked=blocked,
         serial=job.serial,

@@ -24,7 +24,7 @@ from olake_reconcile.plan.actions import (
     SettingChange,
     Update,
 )
-from olake_reconcile.plan.blocks import moved_onto, not_runnable, taken
+from olake_reconcile.plan.blocks import moved_onto, not_ours, not_runnable, taken
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.diff import complete, differing_settings, leaves
 from olake_reconcile.plan.effects import JOB_EFFECTS, STREAM_EFFECTS, Effect, Reason, stream_reason
@@ -169,6 +169,8 @@ def _rebuild(
     if left or old != new:
         blocked = taken(context, job.destination, new, stored.uid)
     destination = str(stored_job.spec.get("destination"))
+    if not left:
+        blocked = (*blocked, *not_ours(context, destination, stored))
     notes = [f"table {old} at the old destination is left as it is"] if left else []
     if reasons == (Reason.DESTINATION_MOVED,):
         notes += _moved_notes(context, address, old, new)

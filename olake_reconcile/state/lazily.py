@@ -24,7 +24,7 @@ def stored_streams(
             read = (StoredStream.model_validate_json(record) for _, record in records)
             return {stream.id: stream for stream in read}
 
-    return Deferred(len(records), make, lambda: _digest(records))
+    return Deferred(len(records), make, lambda: _digest(records), lambda: _present(records))
 
 
 def _digest(records: Records) -> str | None:
@@ -42,3 +42,10 @@ def _digest(records: Records) -> str | None:
             return None
         marks.append((stream, mark))
     return digest_of(marks)
+
+
+def _present(records: Records) -> int:
+    removed = f'"phase":"{StreamPhase.REMOVED}"'
+    return sum(
+        removed not in record or orjson.loads(record).get("phase") != "removed" for _, record in records
+    )
