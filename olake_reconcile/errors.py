@@ -11,6 +11,8 @@
     ├── Unreachable           a server did not answer: worth trying again              exit 1
     ├── OutcomeUnknown        a write may or may not have happened: look first         exit 1
     ├── OutOfSpace            a disk is full: worth trying again once it is not        exit 1
+    ├── CannotGoOn            a stream fails until somebody settles it                 exit 1
+    │   └── NeedsResync       what its position relied on is gone: only a rebuild helps
     └── DataRefused           the data does not fit, and the policy says fail          exit 1
 
 A message says what is wrong (`summary`), why it matters (`why`) and what to do (`remedy`), in that
@@ -129,6 +131,14 @@ class OutOfSpace(ReconcileError):
     """A disk or a quota is full; what was being written has been removed."""
 
     retryable = True
+
+
+class CannotGoOn(ReconcileError):
+    """A stream fails each time until somebody settles it: it is quarantined, and its table stays as it is."""
+
+
+class NeedsResync(CannotGoOn):
+    """What a stream's position relied on is gone: only a rebuild helps, which the next plan proposes."""
 
 
 class DataRefused(ReconcileError):

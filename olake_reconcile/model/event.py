@@ -9,6 +9,7 @@ from pydantic import Field
 
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.model.stream import TypeClass, TypePolicy
 
 
@@ -84,7 +85,8 @@ class StreamFailed(Model):
     """A stream failed: what it had committed stays, nothing else happened. The texts hold no secret.
 
     `retryable` tells that the same load may go well later, with nothing changed by hand. `unsure` tells that the last
-    commit may have happened all the same: its answer was lost.
+    commit may have happened all the same: its answer was lost. `becomes` is the phase of a stream that cannot go on
+    until somebody settles it: quarantined, or in need of a rebuild.
     """
 
     stream: StreamId
@@ -93,6 +95,7 @@ class StreamFailed(Model):
     remedy: str = ""
     retryable: bool = False
     unsure: bool = False
+    becomes: StreamPhase | None = None
 
 
 class StreamCancelled(Model):

@@ -144,6 +144,18 @@ class RunProgress:
             fence=self._lease.lease,
         )
 
+    def _cannot_go_on(self, stream: StreamId, phase: StreamPhase, reason: str) -> None:
+        before = self._job.streams[stream]
+        self._services.store.save_progress(
+            self._job.name,
+            stream,
+            generation=before.generation,
+            phase=phase,
+            phase_reason=reason,
+            position=self._so_far(stream).position_to or before.position,
+            fence=self._lease.lease,
+        )
+
     def _checkpoint(self, event: StreamCheckpoint) -> None:
         # There is a table from now on: whatever happens next, an edit has something to clear.
         self._first.discard(event.stream)
@@ -213,6 +225,8 @@ class RunProgress:
         self._write(Level.ERROR, "stream_failed", event.stream, text)
         if not event.unsure:  # else there may be a table, which an edit must clear
             self._not_begun(event.stream)
+        if event.becomes is not None:
+            self._cannot_go_on(event.stream, event.becomes, self._services.secrets.redact(event.summary))
         outcome = self._so_far(event.stream, status=RunStatus.FAILED, error=text)
         self._save(outcome.model_copy(update={"retryable": event.retryable}))
 

@@ -34,7 +34,7 @@ from olake_reconcile.state.base import APPLY_LOCK
 
 OnEvent = Callable[[Event], None]
 
-_SYNCED = frozenset(StreamPhase) - {StreamPhase.REMOVED, StreamPhase.HELD, StreamPhase.QUARANTINED}
+_LEFT_OUT = frozenset({StreamPhase.REMOVED, StreamPhase.HELD, StreamPhase.NEEDS_RESYNC})
 
 
 def sync_job(
@@ -238,10 +238,12 @@ def _request(
 ) -> SyncRequest:
     source, destination = open_endpoints(services, stored, job)
     done = _done_before(services, run)
+    # Somebody who runs it by hand may have mended what a stream was quarantined for.
+    left_out = _LEFT_OUT if run.trigger is Trigger.MANUAL else _LEFT_OUT | {StreamPhase.QUARANTINED}
     tasks = tuple(
         _task(services, project, job, stream)
         for id_, stream in sorted(job.streams.items())
-        if stream.phase in _SYNCED and not (id_ in done and stream.phase is StreamPhase.LIVE)
+        if stream.phase not in left_out and not (id_ in done and stream.phase is StreamPhase.LIVE)
     )
     return SyncRequest(
         run_id=run.id,

@@ -211,7 +211,9 @@ def _with_progress(stream: StoredStream, record: str | None) -> str:
             "last_load": stored.last_load,
             "synced_at": stored.synced_at,
         }
-        if StreamPhase.REMOVED not in (stored.phase, stream.phase):
+        if stored.phase is StreamPhase.QUARANTINED and stored.fingerprint != stream.fingerprint:
+            kept |= {"phase": StreamPhase.LIVE, "phase_reason": ""}  # with other settings it may go on
+        elif StreamPhase.REMOVED not in (stored.phase, stream.phase):
             kept |= {"phase": stored.phase, "phase_reason": stored.phase_reason}
         stream = stream.model_copy(update=kept)
     return stream.model_dump_json()
