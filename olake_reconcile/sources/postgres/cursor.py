@@ -24,17 +24,15 @@ _FAMILIES = {
 }  # fmt: skip
 
 #: What a value is compared with to see that it is not of the clock's making, and what counts in its place. A column
-#: without a time zone may be of any zone's clock.
+#: without a time zone may be of any zone's clock. `now()` is when the snapshot's transaction began: whoever takes the
+#: time later, and is in flight at the snapshot, is listed.
 _FUTURE = {
-    "timestamptz": ("clock_timestamp() + interval '1 hour'", "clock_timestamp()"),
+    "timestamptz": ("now() + interval '1 hour'", "now()"),
     "timestamp": (
-        "timezone('UTC', clock_timestamp()) + interval '15 hours'",
-        "timezone('UTC', clock_timestamp()) - interval '13 hours'",
+        "timezone('UTC', now()) + interval '15 hours'",
+        "timezone('UTC', now()) - interval '13 hours'",
     ),
-    "date": (
-        "(timezone('UTC', clock_timestamp()))::date + 2",
-        "(timezone('UTC', clock_timestamp()))::date - 2",
-    ),
+    "date": ("(timezone('UTC', now()))::date + 2", "(timezone('UTC', now()))::date - 2"),
 }
 #: Clocks without a zone go back when daylight saving ends (H-7): so far back is read again. No zone ever went back more.
 _GOES_BACK = {"timestamp": "interval '2 hours'", "date": "1"}
@@ -193,9 +191,10 @@ def is_below(connection: Connection, cursor: Cursor, one: str, other: str) -> bo
 
 def lower_bound(connection: Connection, cursor: Cursor, values: Sequence[str | None]) -> str | None:
     """Return where reading has to begin: the least of `values`, and a clock's step back below it. None: anywhere."""
-    if not values or any(v is None for v in values):
+    known = [v for v in values if v is not None]
+    if not known or len(known) < len(values):
         return None
-    return _extreme(connection, cursor, "LEAST", [v for v in values if v], _GOES_BACK.get(cursor.family))
+    return _extreme(connection, cursor, "LEAST", known, _GOES_BACK.get(cursor.family))
 
 
 def _extreme(
