@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 import click
 from rich.cells import cell_len, set_cell_size
@@ -15,6 +17,9 @@ from olake_reconcile.cli.output import printable
 _GAP = "  "
 _ELLIPSIS = "…"
 _NARROWEST = 8
+_FIGURE = re.compile(
+    r"(?<=\d) (?=(?:k|M|bn|%|s|min|h|d|B|kB|MB|GB|TB|PB|rows|row)\b|%)|(?<=\d [kM]) (?=rows)"
+)
 
 Paint = Callable[[str], str]
 
@@ -99,6 +104,18 @@ def _line(
         last = number == len(kept) - 1
         parts.append(padding + shown if columns[i].right else shown if last else shown + padding)
     return _GAP.join(parts).rstrip()
+
+
+def wrapped(text: str, width: int | None, indent: str = "  ") -> list[str]:
+    """Return `text` in lines of at most `width` cells, the further ones indented; whole where nobody looks at a screen.
+
+    A figure is not parted from its unit.
+    """
+    if width is None:
+        return [text]
+    tied = _FIGURE.sub("\u00a0", text)
+    lines = wrap(tied, max(20, width), subsequent_indent=indent, break_on_hyphens=False)
+    return [line.replace("\u00a0", " ") for line in lines] or [""]
 
 
 def fit(text: str, width: int) -> str:

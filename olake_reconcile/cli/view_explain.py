@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from textwrap import wrap
 
 import click
 
 from olake_reconcile.cli.output import printable
+from olake_reconcile.cli.table import wrapped
 from olake_reconcile.reconcile.explanation import Explanation, Statement, Topic
 
 _READABLE = 100
@@ -20,7 +20,8 @@ _COLOURS = {
 def explanation_lines(explanation: Explanation, width: int | None) -> Iterator[str]:
     """Yield the lines; on a terminal no wider than that, and never so wide that nobody reads them."""
     wide = None if width is None else max(40, min(width, _READABLE))
-    yield from _wrapped(printable(explanation.headline), wide, "", style=True)
+    for line in wrapped(printable(explanation.headline), wide, ""):
+        yield click.style(line, bold=True)
     yield ""
     label = max((len(s.topic.value) for s in explanation.statements), default=0) + 2
     for statement in explanation.statements:
@@ -30,16 +31,10 @@ def explanation_lines(explanation: Explanation, width: int | None) -> Iterator[s
 def _statement(statement: Statement, label: int, width: int | None) -> Iterator[str]:
     text = printable(statement.text) + (f" [{printable(statement.at)}]" if statement.at else "")
     indent = " " * (label + 2)
-    first, *rest = list(_wrapped(text, width - len(indent) if width else None, "")) or [""]
+    first, *rest = wrapped(text, width - len(indent) if width else None, "")
     heading = click.style(statement.topic.value.ljust(label), fg=_COLOURS.get(statement.topic))
     yield f"  {heading}{first}"
     for line in rest:
         yield indent + line
     for line in statement.remedy.split("\n") if statement.remedy else ():
         yield f"{indent}{click.style('-> ' + printable(line), dim=True)}"
-
-
-def _wrapped(text: str, width: int | None, indent: str, *, style: bool = False) -> Iterator[str]:
-    lines = [text] if width is None else wrap(text, width, subsequent_indent=indent, break_on_hyphens=False)
-    for line in lines:
-        yield click.style(line, bold=True) if style else line

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from olake_reconcile.cli.output import printable
-from olake_reconcile.cli.table import Column, table_lines
+from olake_reconcile.cli.table import Column, table_lines, wrapped
 from olake_reconcile.cli.view_status import paint, position_words, status_words
 from olake_reconcile.model.figures import ago, runtime, short_count, size
 from olake_reconcile.model.pace import pace
@@ -18,9 +18,9 @@ from olake_reconcile.model.run import Run, RunStatus, StreamOutcome
 _RUNS = [
     Column("RUN"),
     Column("JOB", shrink=True),
-    Column("JOB TYPE", drop=2),
-    Column("TRIGGER", drop=3),
-    Column("STARTED (UTC)", drop=1),
+    Column("JOB TYPE", drop=1),
+    Column("TRIGGER", drop=2),
+    Column("STARTED (UTC)", drop=3),
     Column("RUNTIME", right=True),
     Column("STATUS", paint=paint),
     Column("ROWS", right=True),
@@ -35,6 +35,8 @@ _STREAMS = [
     Column("FROM", drop=1, shrink=True),
     Column("TO", drop=1, shrink=True),
 ]
+
+_BEGAN = {True: "Queued", False: "Started"}
 
 
 def runs_page(runs: Sequence[Run], now: datetime, width: int | None) -> Iterator[str]:
@@ -65,32 +67,39 @@ def length(run: Run, now: datetime) -> str:
 def run_page(run: Run, streams: int, now: datetime, width: int | None) -> Iterator[str]:
     """Yield one run: who started it and when, how it ended, each stream with its positions and policies."""
     yield f"{click.style(run.id, bold=True)}  {run.type.label} of {printable(run.job)}  {paint(status_words(run, streams))}"
-    waited = (
-        f", waited {runtime(run.started - run.queued_at)}"
-        if run.queued_at and run.queued_at != run.started
-        else ""
-    )
-    due = f", due {run.due:%Y-%m-%d %H:%M:%S}" if run.due else ""
-    attempt = f", attempt {run.attempt}" if run.attempt > 1 else ""
-    yield f"  Started by {run.trigger.value} at {run.started:%Y-%m-%d %H:%M:%S} UTC ({ago(run.started, now)}){due}{waited}{attempt}"
-    if run.status is not RunStatus.QUEUED:
-        where = f" on {run.holder.host} (pid {run.holder.pid})" if run.holder else ""
-        yield f"  {'Took' if run.ended else 'Running for'} {length(run, now)}{where}"
-    if run.cancel_requested and not run.status.is_final:
-        yield "  Asked to stop: it ends at its next safe point."
-    yield f"  {run.rows:,} rows, {size(run.bytes)}"
+    for line in _facts(run, now):
+        yield from wrapped(f"  {line}", width, "    ")
     if run.streams:
         yield ""
         rows = [_stream_row(o) for o in sorted(run.streams, key=_troubled)]
         yield from table_lines(_STREAMS, rows, width)
+    for line in _notes(run):
+        yield from wrapped(printable(line), width)
+
+
+def _facts(run: Run, now: datetime) -> Iterator[str]:
+    due = f", due {run.due:%Y-%m-%d %H:%M:%S}" if run.due else ""
+    has_waited = run.queued_at is not None and run.queued_at != run.started
+    waited = f", waited {runtime(run.started - run.queued_at)}" if run.queued_at and has_waited else ""
+    attempt = f", attempt {run.attempt}" if run.attempt > 1 else ""
+    began = f"{run.started:%Y-%m-%d %H:%M:%S} UTC ({ago(run.started, now)})"
+    yield f"{_BEGAN[run.status is RunStatus.QUEUED]} by {run.trigger.value} at {began}{due}{waited}{attempt}"
+    if run.status is not RunStatus.QUEUED:
+        where = f" on {run.holder.host} (pid {run.holder.pid})" if run.holder else ""
+        yield f"{'Took' if run.ended else 'Running for'} {length(run, now)}{where}"
+    if run.cancel_requested and not run.status.is_final:
+        yield "Asked to stop: it ends at its next safe point."
+    yield f"{run.rows:,} rows, {size(run.bytes)}"
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """What a table has no room for."""
     for outcome in sorted(run.streams, key=lambda o: o.stream):
         for policy in outcome.policies:
-            yield (
-                f"{printable(str(outcome.stream))}: {policy.count:,} values of {printable(policy.column)} did not fit "
-                f"({policy.kind}): policy {policy.policy}"
-            )
+            what = f"{policy.count:,} values of {policy.column} did not fit ({policy.kind})"
+            yield f"{outcome.stream}: {what}: policy {policy.policy}"
         if outcome.status is RunStatus.RUNNING:
-            yield f"{printable(str(outcome.stream))}: {pace(outcome).words()}"
+            yield f"{outcome.stream}: {pace(outcome).words()}"
 
 
 def _troubled(outcome: StreamOutcome) -> tuple[bool, bool, str]:

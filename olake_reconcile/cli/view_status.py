@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from olake_reconcile.cli.output import printable
-from olake_reconcile.cli.table import Column, table_lines
+from olake_reconcile.cli.table import Column, table_lines, wrapped
 from olake_reconcile.model.figures import ago, ahead, runtime, short_count, size, span, wall
 from olake_reconcile.model.pace import pace
 from olake_reconcile.model.run import Run, RunStatus
@@ -55,15 +55,14 @@ def jobs_page(
     if notes:
         yield ""
     for name, note in notes[:_NOTES]:
-        yield from _wrapped(f"{printable(name)}: ", printable(note), width)
+        yield from wrapped(f"{printable(name)}: {printable(note)}", width)
     if len(notes) > _NOTES:
         yield f"… and {counted(len(notes) - _NOTES, 'more job')} to look at: `olake-reconcile status --failing`, `explain JOB`."
     waiting = [job for job in jobs if job.due and job.state not in _STOPPED]
     if waiting and not has_loop:
         yield ""
-        yield from _wrapped(
-            "No loop runs: ",
-            f"{counted(len(waiting), 'scheduled job')} will not start by themselves. Start `olake-reconcile run`, "
+        yield from wrapped(
+            f"No loop runs: {counted(len(waiting), 'scheduled job')} will not start by themselves. Start `olake-reconcile run`, "
             "or `olake-reconcile reconcile` from cron.",
             width,
         )
@@ -111,15 +110,19 @@ def _streams(job: JobOverview) -> str:
     return f"{len(job.streams)} ({waiting} pending)" if waiting else str(len(job.streams))
 
 
+def _outlook(job: JobOverview, now: datetime) -> str:
+    """Return since when a failing job fails, and when it is tried again."""
+    good = f"last good run {ago(job.last_good.started, now)}" if job.last_good else "no run has completed yet"
+    again = f"; attempt {job.attempt + 1} {ahead(job.due, now)}" if job.attempt and job.due else ""
+    return good + again
+
+
 def _note(job: JobOverview, now: datetime) -> str:
     """Return why a job is where it is, on one line, where that is worth one."""
     match job.state:
         case JobState.FAILING if job.last:
-            good = (
-                f"; last good run {ago(job.last_good.started, now)}" if job.last_good else "; never completed"
-            )
-            retry = f"; retry {job.attempt + 1} {ahead(job.due, now)}" if job.attempt and job.due else ""
-            return f"run {job.last.id} failed {ago(job.last.ended or job.last.started, now)}{good}{retry}"
+            failed = f"run {job.last.id} failed {ago(job.last.ended or job.last.started, now)}"
+            return f"{failed}; {_outlook(job, now)}"
         case JobState.ATTENTION:
             phases = [f"{name} {phase.value}" for name, phase in job.streams.items() if phase in _ATTENTION]
             more = f" and {len(phases) - 3} more" if len(phases) > 3 else ""
@@ -144,16 +147,6 @@ def _note(job: JobOverview, now: datetime) -> str:
 
 
 _ATTENTION = (StreamPhase.NEEDS_RESYNC, StreamPhase.QUARANTINED)
-
-
-def _wrapped(head: str, text: str, width: int | None) -> Iterator[str]:
-    """Yield a note, its further lines indented; whole where nobody looks at a screen."""
-    if width is None:
-        yield head + text
-        return
-    from textwrap import wrap
-
-    yield from wrap(head + text, max(20, width), subsequent_indent="  ", break_on_hyphens=False)
 
 
 _STREAMS = [
@@ -182,16 +175,22 @@ def job_page(
     yield f"  Next run: {next_words(job, now)}{at}"
     for word, run in (("Now", job.current), ("Last run", job.last)):
         if run:
-            yield f"  {word}: {printable(run_line(run, len(job.streams), now))}"
-    if note := _note(job, now) if job.state is not JobState.RUNNING else "":
-        yield from _wrapped("  ", printable(note), width)
+            yield from wrapped(f"  {word}: {printable(run_line(run, len(job.streams), now))}", width, "    ")
+    note = "" if job.state is JobState.RUNNING else _note(job, now)
+    if job.state is JobState.FAILING:
+        note = _outlook(job, now).capitalize()
+    if note:
+        yield from wrapped(f"  {printable(note)}", width, "    ")
     yield ""
     yield from table_lines(_STREAMS, [_stream_row(s, now) for s in streams], width)
     notes = [(s.stream, text) for s in streams if (text := s.failing or s.progress or s.phase_reason)]
     if notes:
         yield ""
     for name, text in notes:
-        yield from _wrapped(f"{printable(name)}: ", printable(" ".join(text.split("\n"))), width)
+        first, *rest = text.split("\n")
+        yield from wrapped(printable(f"{name}: {first}"), width)
+        for line in rest:
+            yield from wrapped(f"  {printable(line)}", width, "    ")
 
 
 def schedule_line(schedule: str | None, timezone: str) -> str:

@@ -70,7 +70,9 @@ def failure(error: str, run: str, stream: str = "") -> Statement:
     """Return an error as it was stored: what is wrong, why it matters, and what to do in its last line."""
     what, *rest = error.split("\n")
     remedy = rest.pop() if rest else f"olake-reconcile logs {run} --level warning"
-    text = " ".join([f"{stream}: {what}" if stream else sentence(what), *map(sentence, rest)])
+    # A stream's name is not a word that a sentence begins with a capital for.
+    first = f"{stream}: {sentence(what)}" if stream else sentence(what)
+    text = " ".join([first, *map(sentence, rest)])
     return Statement(
         topic=Topic.FAILURE, text=text, remedy=remedy, facts={"run": run, "stream": stream or None}
     )

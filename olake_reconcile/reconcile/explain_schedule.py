@@ -39,8 +39,8 @@ def next_run(desired: Desired | None, job: JobOverview, now: datetime) -> Iterat
         facts: dict[str, object] = {"due": job.due.isoformat(), "reason": job.due_reason}
         yield Statement(topic=Topic.NEXT, text=text, facts=facts)
     if job.attempt and runs:
-        times = "once" if job.attempt == 1 else f"{job.attempt} times"
-        text = f"It has failed {times} in a row; the next run is attempt {job.attempt + 1}."
+        times = "" if job.attempt == 1 else f" {job.attempt} times in a row"
+        text = f"It has failed{times}; the next run is attempt {job.attempt + 1}."
         yield Statement(topic=Topic.RETRY, text=text, facts={"attempt": job.attempt + 1})
     at = place_of_setting(desired, Address("job", job.name), "schedule")
     if job.schedule is None:
