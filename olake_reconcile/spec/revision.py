@@ -162,11 +162,7 @@ def _contents(top: Path, ids: Sequence[str]) -> dict[str, bytes]:
         end = output.index(b"\n", position)
         about = output[position:end].split()
         if len(about) != 3:
-            raise ReconcileError(
-                f"git lacks an object of the revision ({name[:12]})",
-                why="The clone is partial, and nothing is fetched for a plan.",
-                remedy="Fetch all of it: git fetch --refetch origin",
-            )
+            raise _partial()
         size = int(about[2])
         found[name] = output[end + 1 : end + 1 + size]
         position = end + 1 + size + 1
@@ -211,7 +207,17 @@ def _run(
         raise ReconcileError(f"git did not answer within {_SECONDS} s") from None
 
 
+def _partial() -> ReconcileError:
+    return ReconcileError(
+        "git lacks objects of the revision",
+        why="The clone is partial (`--filter`), and nothing is fetched for a plan.",
+        remedy="Fetch all of it: git fetch --refetch --no-filter origin",
+    )
+
+
 def _failure(folder: Path, said: str) -> ReconcileError:
+    if any(words in said for words in ("lazy fetching disabled", "promisor remote", "not allowed")):
+        return _partial()
     if "not a git repository" in said:
         return ReconcileError(
             "the workspace is in no git repository",

@@ -136,6 +136,18 @@ def test_a_shallow_clone_is_told_how_to_get_the_rest(repository: Lab, tmp_path: 
     assert "fetch-depth: 0" in refused.err
 
 
+def test_a_partial_clone_is_told_so_and_nothing_is_fetched(repository: Lab, tmp_path: Path) -> None:
+    git(repository.root, "config", "uploadpack.allowFilter", "true")
+    committed(repository.root, "two")
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "--filter=blob:none", f"file://{repository.root}", str(clone))
+    shutil.rmtree(repository.root)
+    clone.rename(repository.root)
+    refused = repository.run("plan", "--base", "HEAD^1")
+    assert refused.code == 1
+    assert "the clone is partial" in refused.err.lower()
+
+
 def test_a_workspace_in_no_repository_is_told_so(lab: Lab) -> None:
     lab.environment["GIT_CEILING_DIRECTORIES"] = str(lab.folder.parent)
     refused = lab.run("plan", "--base", "HEAD")
