@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -338,6 +341,44 @@ def test_a_merge_that_fails_leaves_nothing_of_its_own(
         assert lab.files() == before
         upsert(catalog, change, files, ["id"], "run", {})
     assert len(lab.read()) == 110
+
+
+@pytest.mark.soak
+def test_a_merge_of_huge_values_stays_below_600_mb(lab: TableLab) -> None:
+    program = """
+import resource, sys
+from pathlib import Path
+import pyarrow as pa
+from tablelab import TableLab
+from olake_reconcile.destinations.iceberg.change import append
+from olake_reconcile.destinations.iceberg.files import DataWriter
+
+lab, build = TableLab(Path(sys.argv[1])), sys.argv[2] == "build"
+if not build:
+    lab.merge([{"id": i, "v": "small"} for i in range(0, 8, 2)])
+else:
+    with lab.change() as (catalog, change):
+        writer = DataWriter(change.io, change.format, "huge")
+        for i in range(8):
+            text = pa.array([chr(97 + i) * (100 << 20)], pa.large_string())
+            writer.write(pa.RecordBatch.from_arrays([pa.array([i]), text], schema=change.format.arrow()))
+        append(catalog, change, writer.finish(), "run", {})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    peaks = []
+    for what in ("build", "merge"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(lab.folder), what],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        peaks.append(int(done.stdout))
+    assert max(peaks) < 600
+    assert (
+        lab.duck("SELECT id, length(v) AS n FROM t ORDER BY id").column("n").to_pylist() == [5, 100 << 20] * 4
+    )
 
 
 # -- laws ------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Merging rows into a table by key, in one commit: new rows replace those of the same key, deleted keys go.
 
 Rows are found by `locate`. A file that loses few of its rows is left as it is, and a delete file names their positions;
-one that loses many is written anew without them; one that loses all leaves the table. What is merged is worked out
-against the table as it is at the commit, and worked out again when maintenance came first.
+one that loses many is written anew without them; one that loses all leaves the table. Small files of earlier merges are
+written as one once there are enough of them (`folding`). All this is worked out against the table as it is at the commit,
+and worked out again when maintenance came first.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pyiceberg.schema import Schema
 from olake_reconcile.destinations.iceberg.change import Change, move, on_latest
 from olake_reconcile.destinations.iceberg.commit import commit_snapshot
 from olake_reconcile.destinations.iceberg.files import DataWriter, TableFormat, WrittenFile
+from olake_reconcile.destinations.iceberg.folding import to_fold
 from olake_reconcile.destinations.iceberg.live import (
     DELETE_ROWS,
     Home,
@@ -102,12 +104,12 @@ def merge(
     return on_latest(catalog, change, attempt)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Loss:
     """What one file loses: rows that go now, and rows that were deleted before."""
 
     hits: int
-    dead: int = 0
+    dead: int
 
 
 class _Merge:
@@ -129,6 +131,7 @@ class _Merge:
         self._deletes = deletes
         self._soft = mode is DeleteMode.SOFT
         self._tombstones = tombstones
+        self._folded: set[int] = set()
         self._live = live_files(base.io, base.staged)
         # In order of their paths, as a delete file names them.
         self.data = sorted(self._live.data, key=lambda f: f.path)
@@ -163,6 +166,8 @@ class _Merge:
         """Find out what each file loses; leave in `hits` only rows that were still there, in `dead` the others."""
         space = self._space
         touched = {self.data[i].home for (i,) in space.rows("SELECT DISTINCT f FROM hits")}
+        self._folded = to_fold(self.data, touched | {(f.spec_id, f.key) for f in self._files})
+        touched |= {self.data[i].home for i in self._folded}
         inside = [(i, f.path) for i, f in enumerate(self.data) if f.home in touched]
         named = pa.record_batch(
             [pa.array([i for i, _ in inside], pa.int32()), pa.array([p for _, p in inside], pa.string())],
@@ -182,13 +187,9 @@ class _Merge:
             "ANTI JOIN dead d ON d.f = x.f AND d.position = x.position",
             {},
         )
-        losses: dict[int, _Loss] = {}
-        for number, count in space.rows("SELECT f, count(*) FROM fresh GROUP BY f ORDER BY f"):
-            losses[number] = _Loss(hits=count)
-        for number, count in space.rows("SELECT f, count(*) FROM dead GROUP BY f"):
-            if number in losses:
-                losses[number].dead = count
-        return losses
+        hits = dict(space.rows("SELECT f, count(*) FROM fresh GROUP BY f"))
+        dead = dict(space.rows("SELECT f, count(*) FROM dead GROUP BY f"))
+        return {i: _Loss(hits.get(i, 0), dead.get(i, 0)) for i in sorted(hits.keys() | self._folded)}
 
     def _keep_images(self, losses: Mapping[int, _Loss], deletes: pa.Table) -> None:
         """Write the last image of every row that is deleted softly, with the values that its deletion brings."""
@@ -215,12 +216,12 @@ class _Merge:
             self._writer.write(_marked(pa.RecordBatch.from_arrays(nulls, schema=arrow), chosen))
 
     def _rewrite(self, losses: Mapping[int, _Loss]) -> list[int]:
-        """Write anew what is left of files that lose many rows; return the files that leave the table."""
+        """Write anew what is left of files that lose many rows or are folded; return the files that leave the table."""
         removed = []
         for number, loss in losses.items():
             file = self.data[number]
             gone = loss.hits + loss.dead
-            if gone <= file.file.record_count * REWRITTEN_SHARE:
+            if number not in self._folded and gone <= file.file.record_count * REWRITTEN_SHARE:
                 continue
             removed.append(number)
             if gone < file.file.record_count:
