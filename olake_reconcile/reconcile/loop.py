@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from olake_reconcile.errors import ExitCode, ReconcileError
 from olake_reconcile.model.event import Level
+from olake_reconcile.reconcile.lost import GRACE_SECONDS
 from olake_reconcile.reconcile.notice import Notice, OnNotice
 from olake_reconcile.reconcile.presence import Presence
 from olake_reconcile.reconcile.reload import Reloader
@@ -94,10 +95,11 @@ class Loop:
         self._scheduler.turn()
 
     def _stop_runs(self) -> None:
-        self._scheduler.stop()
-        while self._scheduler.started:
-            if self._stops() > 1:
-                self._scheduler.kill()
+        """Wait until the runs have stopped; with a store that does not answer, not for ever: they are killed by then."""
+        clock = self._services.clock
+        deadline = clock.monotonic() + 3 * GRACE_SECONDS
+        while self._scheduler.started and clock.monotonic() < deadline:
+            self._guarded(self._scheduler.kill if self._stops() > 1 else self._scheduler.stop)
             self._guarded(self._scheduler.watch)
             self._pause()
 
