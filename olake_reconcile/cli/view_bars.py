@@ -69,35 +69,41 @@ class Bars:
 
 
 def stream_line(outcome: StreamOutcome, width: int, *, ascii_only: bool = False) -> Text:
-    """Return a stream on one line of at most `width` cells: the name gives way first, then the bar, then figures."""
+    """Return a stream on one line of at most `width` cells, its figures below those of other lines.
+
+    Where it is narrow, figures that matter less are left out, then the name is cut.
+    """
     now = pace(outcome)
-    figures = _figures(now)
-    name_width = min(max(12, width * 2 // 5), 48)
-    while figures and name_width + 2 + sum(len(f) + 2 for f in figures) > width:
-        figures.pop()
-    room = width - name_width - 2 - sum(len(f) + 2 for f in figures)
-    line = Text(no_wrap=True)
+    cells = _cells(now)
+    figures = [figure.ljust(room) for figure, room, needs in cells if width >= needs]
+    rest = width - sum(len(figure) + 2 for figure in figures)
+    bar = max(0, min(24, rest // 4)) if width >= _BAR_NEEDS else 0
+    name_width = max(_NARROWEST_NAME, min(48, rest - bar - 1))
     name = fit(printable(str(outcome.stream)), name_width)
-    line.append(name)
-    line.append(" " * (name_width - Text(name).cell_len + 1))
-    if now.fraction is not None and room >= 6:
+    line = Text(no_wrap=True)
+    line.append(name).append(" " * (name_width - Text(name).cell_len + 1))
+    if bar:
         full, empty = (_ASCII_FULL, _ASCII_EMPTY) if ascii_only else (_FULL, _EMPTY)
-        cells = min(room - 1, 24)
-        filled = round(now.fraction * cells)
-        line.append(full * filled, style="cyan").append(empty * (cells - filled), style="dim").append(" ")
-    line.append("  ".join(figures))
+        filled = round((now.fraction or 0) * bar)
+        # Where nobody knows how much there is, a bar would be a lie.
+        line.append(full * filled, style="cyan")
+        line.append((empty if now.fraction is not None else " ") * (bar - filled), style="dim")
+    for figure in figures:
+        line.append("  " + figure)
+    line.rstrip()
     return line
 
 
-def _figures(now: Pace) -> list[str]:
-    """The figures of a line, what matters most first."""
-    figures = [f"{now.fraction:>4.0%}".replace("%", " %")] if now.fraction is not None else []
-    rows = f"{short_count(now.rows)} rows"
+_NARROWEST_NAME = 12
+_BAR_NEEDS = 60
+
+
+def _cells(now: Pace) -> list[tuple[str, int, int]]:
+    """Return the figures of a line, each with its room and the width of the terminal from which on it is shown."""
+    part = f"{now.fraction:.0%}".replace("%", " %").rjust(5) if now.fraction is not None else ""
+    rows = short_count(now.rows)
     if now.expected is not None and now.rows <= now.expected:
-        rows = f"{short_count(now.rows)} of about {short_count(now.expected)} rows"
-    figures.append(rows)
-    if now.rate:
-        figures.append(f"{short_count(now.rate)} rows/s")
-    if now.left is not None:
-        figures.append(f"about {span(max(1, now.left))} left")
-    return figures
+        rows += f" of ~{short_count(now.expected)}"
+    rate = f"{short_count(now.rate)}/s" if now.rate else ""
+    left = f"~{span(max(1, now.left))} left" if now.left is not None else ""
+    return [(part, 5, 24), (rows, 17, 44), (rate, 8, 78), (left, 12, 64)]

@@ -56,9 +56,18 @@ def test_a_stream_is_one_line_that_fits_whatever_its_name(name: str, width: int)
 def test_what_gives_way_first_is_what_matters_least() -> None:
     line = stream_line(moving(), 120).plain
     assert line.startswith("public.orders ")
-    assert line.endswith(" 41 %  1.2 M of about 3.0 M rows  206 k rows/s  about 9 s left")
+    assert " ".join(line.split()).endswith("41 % 1.2 M of ~3.0 M 206 k/s ~9 s left")
+    assert "/s" in stream_line(moving(), 80).plain
+    assert "left" in stream_line(moving(), 80).plain
     assert "left" not in stream_line(moving(), 60).plain
     assert "41 %" in stream_line(moving(), 40).plain
+
+
+def test_the_figures_of_all_lines_stand_below_each_other() -> None:
+    lines = [
+        stream_line(moving(name, rows=rows), 80).plain for name, rows in (("a", 12), ("b" * 90, 2_000_000))
+    ]
+    assert len({line.index(" %") for line in lines}) == 1
 
 
 def test_of_200_streams_those_that_fit_are_shown_with_a_count_of_the_rest_and_a_total() -> None:
