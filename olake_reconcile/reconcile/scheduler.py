@@ -58,6 +58,7 @@ class Scheduler:
         self._not_before: dict[str, float] = {}
         self._overlaps: set[str] = set()
         self._stopped: set[str] = set()
+        self._complaints: dict[str, str] = {}
         self.failures = 0
 
     @property
@@ -118,7 +119,12 @@ class Scheduler:
 
     def _serve(self, agenda: Agenda, now: datetime) -> None:
         busy = {run.job: run for run in (*agenda.running, *agenda.waiting)}
-        servings = {job.name: self._serving(job, busy.get(job.name), now) for job in agenda.due}
+        servings = {}
+        for job in agenda.due:
+            try:
+                servings[job.name] = self._serving(job, busy.get(job.name), now)
+            except Exception as error:  # noqa: BLE001  one bad job keeps no other waiting
+                self._complain(job.name, f"its next run cannot be worked out: {error}")
         for name in self._store.serve(list(servings.values())):
             if (run := busy.get(name)) and run.id not in self._overlaps:
                 self._overlaps.add(run.id)
@@ -201,8 +207,8 @@ class Scheduler:
         order = RunOrder(run_id=run.id, job=run.job, trigger=run.trigger, attempt=run.attempt)
         try:
             launched = self._launcher.start(order)
-        except (ReconcileError, OSError) as error:
-            self._put_back(order, str(error))
+        except Exception as error:  # noqa: BLE001  whatever it is, the run must not stay claimed
+            self._put_back(order, str(error) or type(error).__name__)
             return
         self._watches[run.id] = RunWatch(self._services, launched, partial(log_event, run.job, run.id))
 
@@ -227,7 +233,11 @@ class Scheduler:
 
     def _retry(self, run: Run) -> None:
         job = self._store.read(run.job).jobs.get(run.job)
-        retry = read_job(job.name, job.spec).retry if job is not None and job.active else None
+        try:
+            retry = read_job(job.name, job.spec).retry if job is not None and job.active else None
+        except ValueError as error:
+            self._complain(run.job, f"its settings cannot be read: {error}")
+            return
         wait = next_attempt(retry, run.attempt, random.random()) if is_retryable(run) else None
         if retry is not None and wait is not None:
             self._owe(run, wait, f"retry {run.attempt} of {retry.attempts}", run.attempt)
@@ -268,6 +278,12 @@ class Scheduler:
         for known in (self._loads, self._not_before):
             for id_ in known.keys() - there:
                 del known[id_]
+
+    def _complain(self, job: str, text: str) -> None:
+        """Say what is wrong with a job, once."""
+        if self._complaints.get(job) != text:
+            self._complaints[job] = text
+            self._say(Level.ERROR, "job_unusable", text, job)
 
     def _say(self, level: Level, action: str, text: str, job: str = "") -> None:
         self._tell(Notice(level, action, text, job))

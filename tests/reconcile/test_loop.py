@@ -355,3 +355,25 @@ def test_a_store_that_fails_ends_no_loop_and_is_complained_of_once(tmp_path: Pat
     assert "ZeroDivisionError" in troubles[1]
     assert loop.told("loop_recovered")
     assert loop.lab.store.runs()[0].status is RunStatus.COMPLETED
+
+
+def test_a_job_whose_record_makes_no_sense_keeps_no_other_waiting_and_is_told_once(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"bad": '"@hourly"', "good": '"@hourly"'})
+    lease = loop.services.store.acquire("job:bad", loop.services.holder, "test", loop.clock.now())
+    bad = loop.lab.store.read().jobs["bad"]
+    loop.lab.store.save_job(bad.model_copy(update={"spec": {**bad.spec, "timezone": "Mars/Base"}}), lease)
+    loop.lab.store.release(lease)
+    loop.lab.remove("jobs/bad.yaml")
+    loop.go_to("13:00")
+    assert loop.once() == ["bad", "good"]
+    assert "Mars/Base" in loop.told("job_unusable")[0]
+    assert [r.job for r in loop.lab.store.runs()] == ["good"]
+
+
+def test_a_detached_sync_is_run_by_the_next_pass(tmp_path: Path) -> None:
+    loop = Loop(tmp_path, {"manual": "null"})
+    loop.lab.ok("sync", "manual", "--detach")
+    assert loop.once() == ["manual"]
+    run = loop.lab.store.runs()[0]
+    assert (run.status, run.trigger, run.due) == (RunStatus.COMPLETED, Trigger.MANUAL, None)
+    assert loop.once() == []
