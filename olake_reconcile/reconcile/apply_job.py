@@ -6,10 +6,8 @@ is harmless.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from olake_reconcile.engine.base import ClearTicket, OpenDestination
 from olake_reconcile.errors import Interrupted, ReconcileError, StalePlan
@@ -19,10 +17,10 @@ from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.run import Run, RunStatus, RunType, StreamOutcome, Trigger
 from olake_reconcile.model.stored import StoredJob, StoredStream
 from olake_reconcile.model.table import Owner
-from olake_reconcile.plan.actions import Action, Create, Import, Rebuild, Remove, Update, is_clear
+from olake_reconcile.plan.actions import Action, Import, Rebuild, Remove, Update, is_clear
 from olake_reconcile.plan.effects import STREAM_EFFECTS, Effect
 from olake_reconcile.reconcile.adopt import adopt_tables, destination_name, with_uids
-from olake_reconcile.reconcile.due import reschedule
+from olake_reconcile.reconcile.apply_schedule import JobSchedule, reschedules
 from olake_reconcile.reconcile.endpoints import open_destination
 from olake_reconcile.reconcile.ids import uid
 from olake_reconcile.reconcile.journal import Journal
@@ -31,11 +29,6 @@ from olake_reconcile.reconcile.places import moves, refuse_taken_places
 from olake_reconcile.reconcile.running import RunningSync
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.reconcile.settle import settled_job
-
-# Why a job whose schedule is stopped owes no run.
-_STOPPED = "clearing the destination"
-# Why a rebuilt job is due.
-_BY_APPLY = "apply"
 
 
 def never() -> bool:
@@ -83,14 +76,14 @@ class JobApply:
             with self.running.stopped() if self._reshaped else self.running.not_clearing() as syncing:
                 self._refuse_loaded()
                 self._store(syncing=syncing)
-                if _reschedules(self.actions):
-                    self._restore_schedule()
+                if reschedules(self.actions):
+                    self.schedule.restore()
                 if self._makes_due:  # built anew elsewhere, the old table stays
-                    self.journal.do(StepKind.MADE_DUE, self._subject, self._make_due)
+                    self.schedule.make_due()
             return
         if self._is_finished():
             return  # killed after the last step: a sync that runs by now has nothing to do with it
-        self._stop_schedule()
+        self.schedule.stop()
         with self.running.stopped():
             self._refuse_loaded()
             self._refuse_taken()
@@ -138,12 +131,12 @@ class JobApply:
         stored = self._stored()
         if stored is None:
             raise AssertionError(f"a clear of job {self.name}, which was never stored")
-        self._stop_schedule()
+        self.schedule.stop()
         self._clear(stored)
         self._store()
-        self._restore_schedule()
+        self.schedule.restore()
         if self._makes_due:
-            self.journal.do(StepKind.MADE_DUE, self._subject, self._make_due)
+            self.schedule.make_due()
 
     @property
     def _makes_due(self) -> bool:
@@ -159,12 +152,7 @@ class JobApply:
         if run is not None and not run.status.is_final:
             error = "stopped before anything was cleared"
             self.services.store.end_run(run.id, RunStatus.FAILED, self.services.clock.now(), error)
-        before = self.journal.detail(StepKind.SCHEDULE_STOPPED, self._subject)
-        stored = self._stored()
-        # An apply that stays open for another job is abandoned again: a due time that was set since stays.
-        if before is not None and stored is not None and stored.due_reason == _STOPPED:
-            due, reason = _owed(before)
-            self.services.store.set_due(self.name, due, reason)
+        self.schedule.put_back()
 
     def is_stored(self) -> bool:
         """Whether the settings were stored, though the journal may not have had the time to say so."""
@@ -175,36 +163,10 @@ class JobApply:
     def _stored(self) -> StoredJob | None:
         return self.services.store.read(self.name).jobs.get(self.name)
 
-    # The schedule
-
-    def _stop_schedule(self) -> None:
-        stored = self._stored()
-        due = stored.due if stored else None
-        self.journal.do(
-            StepKind.SCHEDULE_STOPPED,
-            self._subject,
-            lambda: self.services.store.set_due(self.name, None, _STOPPED),
-            {"due": due.isoformat() if due else None, "reason": stored.due_reason if stored else ""},
-        )
-
-    def _restore_schedule(self) -> None:
-        self.journal.do(StepKind.SCHEDULE_RESTORED, self._subject, self._reschedule)
-
-    def _reschedule(self) -> None:
-        """Set the next run by the schedule; a run that was owed already stays owed."""
-        stopped = self.journal.detail(StepKind.SCHEDULE_STOPPED, self._subject)
-        stored = self._stored()
-        if stored is None:
-            return
-        due, reason = _owed(stopped) if stopped is not None else (stored.due, stored.due_reason)
-        reschedule(self.services, self.name)
-        if stored.active and due is not None and (reason == _BY_APPLY or due <= self.services.clock.now()):
-            self.services.store.set_due(self.name, due, reason, sooner=True)
-
-    def _make_due(self) -> None:
-        stored = self._stored()
-        if stored is not None and stored.active:
-            self.services.store.set_due(self.name, self.services.clock.now(), _BY_APPLY)
+    @property
+    def schedule(self) -> JobSchedule:
+        """When the job runs next."""
+        return JobSchedule(self.services, self.journal, self.name)
 
     @property
     def running(self) -> RunningSync:
@@ -311,23 +273,3 @@ class JobApply:
         stored = self._stored()
         name = destination_name(self.actions) or str(stored.spec["destination"] if stored else "")
         adopt_tables(self.services, self.journal, self.project, self._destination(name), self.actions)
-
-
-def _reschedules(actions: Sequence[Action]) -> bool:
-    for action in actions:
-        if action.address.kind != "job":
-            continue
-        match action:
-            case Create():
-                return True
-            case Update():
-                return any(c.setting in ("schedule", "timezone", "active") for c in action.changes)
-            case _:
-                pass
-    return False
-
-
-def _owed(stopped: Mapping[str, Any]) -> tuple[datetime | None, str]:
-    """Return when and why the job was due before its schedule was stopped."""
-    due = stopped.get("due")
-    return datetime.fromisoformat(due) if due else None, str(stopped.get("reason", ""))

@@ -19,7 +19,7 @@ class JobRemoval(JobApply):
         """Do everything under the job's lease: no sync may write to a job that is gone."""
         if self._is_finished():
             return
-        self._stop_schedule()
+        self.schedule.stop()
         with self.running.stopped():
             self.run_stopped()
 
@@ -27,7 +27,7 @@ class JobRemoval(JobApply):
         """Erase and drop. The caller holds the job's lease."""
         stored = self._stored()
         if stored is not None:  # None: dropped before a crash kept the journal from saying so
-            self._stop_schedule()
+            self.schedule.stop()
             if self.clears:
                 self._clear(stored)
         self.journal.do(
