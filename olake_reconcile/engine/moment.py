@@ -8,11 +8,12 @@ flight now and begins later has none below the greatest one of now. The least of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event as Flag
+from typing import Protocol
 
 from olake_reconcile.clock import Clock
 from olake_reconcile.engine.base import Emit, StreamTask
@@ -127,26 +128,41 @@ def _position(
         )
     return Position(
         marks=tuple(marks),
-        floors=_floors(previous, tuple(m.value for m in before), seen),
+        floors=floors(previous, tuple(m.value for m in before), seen),
         history=versions.history_of(connection),
         storage=versions.storage_of(connection, table),
     )
 
 
-def _floors(previous: Position | None, base: Values, seen: Window) -> dict[str, tuple[Values, ...]]:
+class Listed(Protocol):
+    """What was in flight: by key, and whether others may have come and gone unlisted."""
+
+    @property
+    def transactions(self) -> Mapping[str, object]:
+        """Those that were seen."""
+        ...
+
+    @property
+    def unlisted(self) -> bool:
+        """Whether there may have been others."""
+        ...
+
+
+def floors(previous: Position | None, base: Values, seen: Listed) -> dict[str, tuple[Values, ...]]:
+    """Return what rows of transactions in flight cannot be below; `base` is the greatest of the last moment."""
     known = previous.floors if previous else {}
-    floors = {}
+    found = {}
     for key in seen.transactions:
         if key in known:
-            floors[key] = known[key]
+            found[key] = known[key]
         elif key.startswith(PREPARED) and previous is not None:
             # It may be any of those that ran at the last moment: preparing takes the virtual id away.
-            floors[key] = previous.bounds
+            found[key] = previous.bounds
         else:
-            floors[key] = (base,)
+            found[key] = (base,)
     if seen.unlisted:
-        floors[_UNLISTED] = (base,)
-    return floors
+        found[_UNLISTED] = (base,)
+    return found
 
 
 def _at_hand(keeper: Keeper, table: Relation, cursors: Cursors, seen: Window) -> Iterator[str]:

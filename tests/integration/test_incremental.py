@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -364,6 +365,19 @@ def test_a_cursor_that_goes_back_is_warned_of_and_nothing_is_read_twice(lab: Lab
     assert isinstance(events[-1], StreamCommitted)
     lab.sql(insert(11, 12))
     assert lab.load(stream).rows == 2
+
+
+def test_what_makes_runs_slow_is_said(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("olake_reconcile.engine.moment.LARGE", 0)
+    monkeypatch.setattr("olake_reconcile.engine.moment.LONG", timedelta(0))
+    lab.sql(ORDERS, insert(1, 10))
+    lab.load(orders(lab))
+    with writing(lab, insert(11, 12)):
+        said = [e.message for e in lab.run(orders(lab)) if isinstance(e, Logged)]
+    assert said[0] == "no index begins with the cursor at: every run reads the whole table at the server"
+    assert said[1].startswith("the transaction of process ")
+    lab.sql("CREATE INDEX ON t (at, id)")
+    assert not [e for e in lab.run(orders(lab)) if isinstance(e, Logged)]
 
 
 @BOTH
