@@ -15,9 +15,9 @@ from olake_reconcile.cli.view_markdown import LIMIT, marker, render_markdown
 from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.model.observed import Observed
 from olake_reconcile.model.stored import LastLoad
-from olake_reconcile.model.table import TableFacts
+from olake_reconcile.model.table import Owner, TableFacts
 from olake_reconcile.plan.plan import Plan, build_plan
-from tests.builders import a_desired, a_job, a_stream, stored_of
+from tests.builders import PROJECT_UID, a_desired, a_job, a_stream, stored_of
 from tests.pull_requests.hostile import NAMES, WORLD, job_yaml
 from tests.rendered import check_markdown, rendered
 from tests.workspaces import CANARY, Lab, a_lab
@@ -92,6 +92,12 @@ def test_nothing_leaves_a_fence(lines: list[str]) -> None:
     assert page.prose.strip() == "after"
 
 
+def ours(uid: str) -> TableFacts:
+    """Say that the stream's table is there and its own."""
+    owner = Owner(project=PROJECT_UID, environment="default", job="daily", stream=uid, generation=1)
+    return TableFacts(rows=1000, bytes=10_000, files=1, owner=owner, snapshot=None)
+
+
 def large(streams: int) -> Plan:
     """A plan that rebuilds a quarter of its streams, blocked, and edits or creates the others."""
     before = [a_stream(f"public.t{n:05}") for n in range(streams // 2)]
@@ -100,9 +106,8 @@ def large(streams: int) -> Plan:
         for n in range(streams // 2)
     ] + [a_stream(f"public.n{n:05}") for n in range(streams - streams // 2 - 1)]
     stored = stored_of(a_desired(a_job("daily", *before)))
-    facts = TableFacts(rows=1000, bytes=10_000, files=1, owner=None, snapshot=None)
     job = stored.jobs["daily"]
-    observed = Observed(tables={("lake", s.place): facts for s in job.streams.values()})
+    observed = Observed(tables={("lake", s.place): ours(s.uid) for s in job.streams.values()})
     loaded = {
         i: s.model_copy(update={"last_load": LastLoad(rows=100, bytes=1, seconds=1)})
         for i, s in job.streams.items()

@@ -11,19 +11,22 @@ import pytest
 from olake_reconcile.cli.view_impact import cost_words, impact_lines
 from olake_reconcile.model.observed import Observed
 from olake_reconcile.model.stored import LastLoad, Stored, StreamPhase
-from olake_reconcile.model.table import TableFacts, TablePlace
+from olake_reconcile.model.table import Owner, TableFacts, TablePlace
 from olake_reconcile.plan.actions import Consent, Loss, Rebuild, Remove, Update
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan, build_plan
 from olake_reconcile.plan.radius import Cost, cost_of
-from tests.builders import a_desired, a_job, a_project, a_source, a_stream, stored_of
+from tests.builders import PROJECT_UID, a_desired, a_job, a_project, a_source, a_stream, stored_of
 
+OURS = Owner(
+    project=PROJECT_UID, environment="default", job="daily", stream="u-daily-public.orders", generation=1
+)
 CDC: dict[str, Any] = {"sync_mode": "cdc"}
 
 
 def facts(rows: int | None = 1000, soft_deleted: int | None = None) -> TableFacts:
     size = None if rows is None else rows * 100
-    return TableFacts(rows=rows, bytes=size, files=1, owner=None, snapshot=None, soft_deleted=soft_deleted)
+    return TableFacts(rows=rows, bytes=size, files=1, owner=OURS, snapshot=None, soft_deleted=soft_deleted)
 
 
 def planned(
