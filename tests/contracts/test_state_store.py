@@ -585,6 +585,23 @@ def test_forcing_returns_what_was_held(store: StateStore) -> None:
     assert store.force("job:unknown") is None
 
 
+def test_an_identity_takes_the_place_of_the_one_that_was_seen_and_of_no_other(store: StateStore) -> None:
+    lease = lease_of(store)
+    store.save_endpoint("source", endpoint(), lease)
+
+    def recorded() -> tuple[str | None, int]:
+        found = store.read().sources["shop"]
+        return found.identity, found.serial
+
+    store.record_identity("source", "shop", "one", lease)
+    assert recorded() == ("one", 1)
+    store.record_identity("source", "shop", "two", lease)
+    store.record_identity("source", "shop", "two", lease, before="other")
+    assert recorded() == ("one", 1)
+    store.record_identity("source", "shop", "two", lease, before="one")
+    assert recorded() == ("two", 1)
+
+
 def fenced_writes(store: StateStore, lease: Lease) -> dict[str, Callable[[], object]]:
     return {
         "renew": lambda: store.renew(lease, NOW),
