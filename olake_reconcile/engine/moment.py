@@ -92,6 +92,8 @@ def _look(
             previous = None
         highest = cursor.highest(keeper.connection, table, cursors)
         found = _position(keeper.connection, table, cursors, highest, previous, seen)
+        # Not within the snapshot's transaction: a server that forbids to be asked would end it.
+        found = found.model_copy(update={"history": versions.history_of(control)})
         warnings = [*_at_hand(keeper, table, cursors, seen), *_gone_back(keeper, cursors, highest, previous)]
     return Moment(keeper, table, cursors, found, run.clock, log_end, taken), warnings
 
@@ -129,7 +131,6 @@ def _position(
     return Position(
         marks=tuple(marks),
         floors=floors(previous, tuple(m.value for m in before), seen),
-        history=versions.history_of(connection),
         storage=versions.storage_of(connection, table),
     )
 

@@ -60,7 +60,7 @@ class ScriptedEngine:
         `sources` (stream → rows), `tables`, `failures` (stream, or place for its clear → text), `answers_lost` (streams), `unreachable` (addresses),
         `identities` (address → what its server says it is, instead of where it was looked for), `broken` (stream → why it cannot go on), `outages`
         (stream → how many loads of it fail before one goes well), `held_up` (streams
-        whose load, and places whose clear, hangs until it is taken off the list), `clears` (each table that was
+        whose load, at once or `<stream> after <rows>`, and places whose clear, hangs until it is taken off the list), `clears` (each table that was
         cleared, as it was, with its place).
         """
         empty: dict[str, Any] = {
@@ -170,7 +170,8 @@ class ScriptedEngine:
         done = (before or {}).get("position", {}).get("rows", 0) if _by_cursor(task) else 0
         began, snapshot = done, (before or {}).get("snapshot")
         for number, upto in enumerate(steps, start=1):
-            while self._is_held_up(str(stream)) and not cancelled():
+            waiting = (str(stream), f"{stream} after {done}")
+            while any(map(self._is_held_up, waiting)) and not cancelled():
                 pass
             if cancelled():
                 emit(StreamCancelled(stream=stream))

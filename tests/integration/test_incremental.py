@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from lab import Lab
 
+from olake_reconcile.engine import incremental as engine
 from olake_reconcile.model.event import Logged, StreamCommitted, StreamFailed
 from olake_reconcile.model.stream import NullCursor, Stream, WriteMode
 
@@ -186,6 +187,31 @@ def test_another_server_s_row_versions_say_nothing(lab: Lab) -> None:
     assert_same(lab)
 
 
+@BOTH
+def test_a_table_that_no_position_of_this_cursor_is_behind_is_replaced_in_one_commit(
+    lab: Lab, mode: WriteMode
+) -> None:
+    lab.sql(ORDERS, insert(1, 10))
+    lab.load(lab.stream("public.t"))  # such as a table that was taken over
+    assert lab.load(orders(lab, mode)).rows == 10
+    assert_same(lab)
+    assert_nothing_new(lab, orders(lab, mode))
+    by_id = lab.incremental("public.t", "id", write_mode=mode)
+    events = lab.run(by_id)
+    assert any(isinstance(e, Logged) and "loaded anew" in e.message for e in events)
+    assert_same(lab)
+    assert_nothing_new(lab, by_id)
+
+
+def test_a_position_of_a_later_release_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.sql(ORDERS, insert(1, 10))
+    lab.load(orders(lab))
+    monkeypatch.setattr(engine, "VERSION", 0)
+    [failed] = lab.run(orders(lab))
+    assert isinstance(failed, StreamFailed)
+    assert "by a later release" in failed.summary
+
+
 # -- late commits (H-1) --------------------------------------------------------------------------
 
 
@@ -278,6 +304,30 @@ def test_what_was_in_flight_at_the_first_load_is_found_by_the_next_run(
 
 
 # -- ties, NULLs, clocks -------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_user_who_may_read_the_table_and_nothing_else_loses_nothing(lab: Lab, mode: WriteMode) -> None:
+    lab.sql(
+        ORDERS,
+        insert(1, 10),
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'clerk') THEN "
+        "CREATE ROLE clerk LOGIN PASSWORD 'clerk-secret'; END IF; END $$",
+        "GRANT SELECT ON t TO clerk",
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC",
+    )
+    clerk = lab.source_with(username="clerk", password="clerk-secret")
+    stream = orders(lab, mode)
+    assert lab.load(stream, source=clerk).rows == 10
+    with writing(lab, insert(11, 20, "now()")):
+        lab.sql(insert(21, 30))
+        lab.load(stream, source=clerk)
+        lab.sql(insert(31, 40))
+        lab.load(stream, source=clerk)
+        assert held(lab) == source(lab)
+    lab.load(stream, source=clerk)
+    assert_same(lab)
+    assert lab.load(stream, source=clerk).files == 0
 
 
 @BOTH
