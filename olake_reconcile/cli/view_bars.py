@@ -56,7 +56,7 @@ class Bars:
         seconds = (self._clock.now() - self._began).total_seconds()
         rows, count = sum(s.rows for s in streams), sum(s.bytes for s in streams)
         failed = sum(s.status is RunStatus.FAILED for s in streams)
-        done = sum(s.status.is_final for s in streams)
+        done = sum(s.status.is_final for s in streams) - failed
         parts = [f"{done} done", f"{running} running", f"{short_count(rows)} rows", size(count)]
         if seconds >= 1 and rows:
             parts.append(f"{short_count(rows / seconds)} rows/s")

@@ -32,7 +32,9 @@ def _statement(statement: Statement, label: int, width: int | None) -> Iterator[
     text = printable(statement.text) + (f" [{printable(statement.at)}]" if statement.at else "")
     indent = " " * (label + 2)
     first, *rest = wrapped(text, width - len(indent) if width else None, "")
-    heading = click.style(statement.topic.value.ljust(label), fg=_COLOURS.get(statement.topic))
+    heading, colour = statement.topic.value.ljust(label), _COLOURS.get(statement.topic)
+    if colour:
+        heading = click.style(heading, fg=colour)
     yield f"  {heading}{first}"
     for line in rest:
         yield indent + line

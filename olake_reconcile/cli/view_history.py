@@ -71,10 +71,14 @@ def run_page(run: Run, streams: int, now: datetime, width: int | None) -> Iterat
         yield from wrapped(f"  {line}", width, "    ")
     if run.streams:
         yield ""
-        rows = [_stream_row(o) for o in sorted(run.streams, key=_troubled)]
-        yield from table_lines(_STREAMS, rows, width)
+        yield from outcomes_table(run, width)
     for line in _notes(run):
         yield from wrapped(printable(line), width)
+
+
+def outcomes_table(run: Run, width: int | None) -> list[str]:
+    """Return the lines of a run's streams, those that failed first."""
+    return table_lines(_STREAMS, [_stream_row(o) for o in sorted(run.streams, key=_troubled)], width)
 
 
 def _facts(run: Run, now: datetime) -> Iterator[str]:

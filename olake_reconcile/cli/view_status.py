@@ -43,7 +43,8 @@ _JOBS = [
 
 def paint(text: str) -> str:
     """Colour a status or state by its first word."""
-    return click.style(text, fg=_COLOURS.get(text.split(" ")[0]))
+    colour = _COLOURS.get(text.split(" ")[0])
+    return click.style(text, fg=colour) if colour else text
 
 
 def jobs_page(

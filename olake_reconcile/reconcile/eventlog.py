@@ -15,6 +15,7 @@ from olake_reconcile.model.event import (
     StreamFailed,
     StreamStarted,
 )
+from olake_reconcile.plan.words import counted
 
 _LOG = logging.getLogger("olake_reconcile.run")
 _LEVELS = {Level.INFO: logging.INFO, Level.WARNING: logging.WARNING, Level.ERROR: logging.ERROR}
@@ -27,16 +28,20 @@ def log_event(job: str, run: str, event: Event) -> None:
         case Logged():
             level, action, text = _LEVELS[event.level], "engine", event.message
         case StreamStarted():
-            level, action, text = logging.INFO, "stream_started", "loading"
+            level, action, text = logging.INFO, "stream_started", f"loading {counted(event.chunks, 'chunk')}"
             figures = {"chunks": event.chunks, "expected_rows": event.rows}
         case Progress():
-            level, action, text = logging.DEBUG, "stream_progress", "moving"
+            level, action, text = logging.DEBUG, "stream_progress", f"{counted(event.rows, 'row')} so far"
             figures = {"rows": event.rows, "bytes": event.bytes, "chunks": event.chunks}
         case StreamCheckpoint():
-            level, action, text = logging.INFO, "stream_checkpoint", "checkpoint"
+            level, action, text = (
+                logging.INFO,
+                "stream_checkpoint",
+                f"checkpoint: {counted(event.rows, 'row')}",
+            )
             figures = {"rows": event.rows, "bytes": event.bytes}
         case StreamCommitted():
-            level, action, text = logging.INFO, "stream_committed", "committed"
+            level, action, text = logging.INFO, "stream_committed", f"committed {counted(event.rows, 'row')}"
             figures = {"rows": event.rows, "bytes": event.bytes, "seconds": event.seconds}
         case StreamFailed():
             level, action = logging.ERROR, "stream_failed"

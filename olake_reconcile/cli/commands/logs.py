@@ -92,4 +92,5 @@ def _readable(line: dict[str, Any]) -> str:
     from olake_reconcile.reconcile.runlog import shown
 
     text = "\n    ".join(printable(part) for part in shown(line).split("\n"))
-    return click.style(text, fg=_COLOURS.get(str(line.get("level"))))
+    colour = _COLOURS.get(str(line.get("level")))
+    return click.style(text, fg=colour) if colour else text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from olake_reconcile.cli.options import lock_timeout
-from olake_reconcile.cli.output import print_table
 from olake_reconcile.cli.session import Session
 from olake_reconcile.errors import ExitCode, ReconcileError
 from olake_reconcile.model.run import Run, RunStatus, Trigger
@@ -71,13 +70,11 @@ def _say_when_files_differ(session: Session, job: str) -> None:
 
 def show_run(run: Run) -> None:
     """Print how a run ended, a line per stream."""
-    print_table(
-        ["STREAM", "STATUS", "ROWS", "BYTES", "SECONDS"],
-        [
-            [str(s.stream), s.status.value, f"{s.rows:,}", f"{s.bytes:,}", f"{s.seconds:.1f}"]
-            for s in sorted(run.streams, key=lambda s: s.stream)
-        ],
-    )
+    from olake_reconcile.cli.table import terminal_width
+    from olake_reconcile.cli.view_history import outcomes_table
+
+    for line in outcomes_table(run, terminal_width()):
+        click.echo(line)
     if run.error:
         click.echo(run.error, err=True)
     click.echo(f"Run {run.id} {run.status.value}: {run.rows:,} rows.")
