@@ -12,6 +12,7 @@ import click
 from olake_reconcile.cli.output import printable
 from olake_reconcile.cli.view_impact import cost_words, impact_lines, row_words, total_rows
 from olake_reconcile.cli.view_narrowed import NOTHING_SELECTED, narrowed_banner, narrowed_foot
+from olake_reconcile.cli.view_waiting import waiting_lines
 from olake_reconcile.diagnostics import Place
 from olake_reconcile.model.names import Address
 from olake_reconcile.plan.actions import (
@@ -69,6 +70,8 @@ def render_plan(plan: Plan, now: datetime | None = None) -> str:
         parts.append("\n".join(_totals(plan)))
     if plan.unmanaged:
         parts.append("\n" + "\n".join(_unmanaged(plan.unmanaged)))
+    if plan.waiting:
+        parts.append("\n" + "\n".join(waiting_lines(plan.waiting)))
     if plan.narrowed:
         parts.append(("" if plan.unmanaged else "\n") + narrowed_foot(plan.narrowed))
     return "\n".join(parts)

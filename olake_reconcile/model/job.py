@@ -12,6 +12,7 @@ from olake_reconcile.model.base import Model
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.schedule import Schedule
 from olake_reconcile.model.stream import Protect, Stream
+from olake_reconcile.model.window import Windows
 
 
 class Runtime(StrEnum):
@@ -46,6 +47,7 @@ class Job(Model):
     timeout: int | None = None
     jitter: int | None = None
     protect: Protect = Protect()
+    windows: Windows = Windows()
     streams: Mapping[StreamId, Stream] = Field(default_factory=dict)
 
 
@@ -65,6 +67,7 @@ def show_job(job: Job) -> dict[str, Any]:
         "timeout": job.timeout,
         "jitter": job.jitter,
         "protect": {k: v for k, v in sorted(job.protect.model_dump().items()) if v} or None,
+        "windows": job.windows.model_dump(mode="json", exclude_defaults=True) or None,
     }
     return {key: value for key, value in shown.items() if value is not None}
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.job import Runtime
+from olake_reconcile.model.window import Windows
 
 Percent = Annotated[int, Field(ge=0, le=100)]
 
@@ -47,5 +48,6 @@ class Project(Model):
     runtime: Runtime = Runtime.EMBEDDED
     limits: Limits = Limits()
     safety: Safety = Safety()
+    windows: Windows = Windows()  # beside those of each job
     retention: Retention = Retention()
     catalog_max_age: int = 3600  # seconds

@@ -64,6 +64,8 @@ def _if_said(plan: Plan) -> dict[str, Any]:
         found["environment"] = plan.environment
     if plan.narrowed:
         found["narrowed"] = plan.narrowed.model_dump(mode="json")
+    if plan.waiting:
+        found["waiting"] = [waiting.model_dump(mode="json") for waiting in plan.waiting]
     if plan.blocked:
         found["blocked"] = [block.model_dump(mode="json") for block in plan.blocked]
     return found
@@ -189,6 +191,7 @@ def read_plan(document: dict[str, Any]) -> Plan:
         uses=document["uses"],
         environment=document.get("environment", DEFAULT_ENVIRONMENT),
         narrowed=document.get("narrowed"),
+        waiting=document.get("waiting", ()),
         blocked=document.get("blocked", ()),
         **_since_1_0(document),
     )

@@ -113,6 +113,7 @@ JOB_EFFECTS: dict[str, Effect] = {
     "timeout": Effect.IN_PLACE,
     "jitter": Effect.IN_PLACE,
     "protect": Effect.IN_PLACE,
+    "windows": Effect.IN_PLACE,
     "streams": Effect.CHILDREN,
 }
 
@@ -139,6 +140,7 @@ PROJECT_EFFECTS: dict[str, Effect] = {
     "runtime": Effect.NOT_STORED,  # reaches the jobs, and counts there
     "limits": Effect.NOT_STORED,
     "safety": Effect.NOT_STORED,
+    "windows": Effect.NOT_STORED,
     "retention": Effect.NOT_STORED,
     "catalog_max_age": Effect.NOT_STORED,
 }

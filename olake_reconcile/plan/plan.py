@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -56,6 +57,15 @@ class Unmanaged(Model):
     streams: int
 
 
+class Waiting(Model):
+    """A job of which nothing is done now, and why; `until` is when a window opens, None when that is not known."""
+
+    job: str
+    code: Literal["window", "pace"]
+    reason: str
+    until: datetime | None = None
+
+
 class Summary(Model):
     """How many resources of each fate: sources, destinations, jobs and streams count one each (design §5)."""
 
@@ -85,6 +95,8 @@ class Plan(Model):
     revision: str = Field("", pattern=r"^[0-9a-f]{0,64}$")
     rebuilds_at_once: int = 2  # limits.rebuilds: how many tables load at a time
     environment: str = DEFAULT_ENVIRONMENT
+    # What is left for later when it is applied now; decided anew by whoever applies it.
+    waiting: tuple[Waiting, ...] = ()
     # Why nothing of it may be done at all.
     blocked: tuple[Block, ...] = ()
     # What the plan was narrowed to; None: it is about everything.

@@ -166,6 +166,15 @@ class PlanNarrowed(BaseModel):
     left_out: list[str] = Field(description="Has changes too, and is not in the plan.")
 
 
+class PlanWaiting(BaseModel):
+    """A job of which nothing would be done now, and why."""
+
+    job: str
+    code: Literal["window", "pace"]
+    reason: str
+    until: str | None = Field(description="When a window opens next, if one does.")
+
+
 class PlanUnmanaged(BaseModel):
     """A stored job that no file declares any more: it goes on syncing."""
 
@@ -193,6 +202,7 @@ class PlanDocument(BaseModel):
     project: str = Field(description="The project's uid.")
     new_state: bool = Field(description="Nothing is known to be deployed.")
     environment: str = Field("default", description="The environment that it was made for.")
+    waiting: list[PlanWaiting] = Field([], description="Jobs that an apply would leave for later.")
     blocked: list[PlanBlock] = Field([], description="Why nothing of it may be done at all.")
     narrowed: PlanNarrowed | None = Field(None, description="There when the plan is about a part only.")
     against: PlanBase | None = None

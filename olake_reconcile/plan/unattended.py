@@ -6,6 +6,7 @@ from olake_reconcile.model.desired import Approval
 from olake_reconcile.plan.actions import Action, Block, Consent, Rebuild, Remove
 from olake_reconcile.plan.consent import approval_for, approves
 from olake_reconcile.plan.plan import Plan, without_blocked
+from olake_reconcile.plan.waiting import without_waiting
 
 
 def unattended(
@@ -19,6 +20,8 @@ def unattended(
     marked = [a if auto_rebuild else _with_consent(a, approvals) for a in plan.actions]
     waiting = [a for a in marked if a.blocked]
     allowed, _ = without_blocked(plan.model_copy(update={"actions": tuple(marked)}))
+    # What waits for a window or its turn needs nobody: a later pass finds it open.
+    allowed, _ = without_waiting(allowed)
     return allowed, waiting
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from olake_reconcile.diagnostics import Diagnostic
 from olake_reconcile.errors import Blocked, Interrupted, Locked, PartlyApplied, ReconcileError, StalePlan
@@ -26,6 +27,7 @@ from olake_reconcile.reconcile.apply_removal import work_on
 from olake_reconcile.reconcile.ids import run_id
 from olake_reconcile.reconcile.journal import Journal, OnStep
 from olake_reconcile.reconcile.leases import HeldLease, held
+from olake_reconcile.reconcile.record import record_detail
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.state.base import APPLY_LOCK
 
@@ -37,11 +39,12 @@ _IDENTITY = {"source": Reason.SOURCE_IDENTITY, "destination": Reason.DESTINATION
 
 @dataclass(frozen=True)
 class ApplyOptions:
-    """How to apply: `sync` makes rebuilt jobs due at once, `resume` is the hash of a saved plan."""
+    """How to apply: `sync` makes rebuilt jobs due at once, `resume` is the hash of a saved plan, `detail` goes into its record."""
 
     sync: bool = True
     lock_timeout: float = 0
     resume: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
     stop: Callable[[], bool] = never
 
 
@@ -140,7 +143,9 @@ def _serial(stored: Stored, address: Address) -> int:
     return record.serial if record else 0
 
 
-def new_record(services: Services, plan: Plan, *, sync: bool, scope: str) -> ApplyRecord:
+def new_record(
+    services: Services, plan: Plan, *, sync: bool, scope: str, detail: Mapping[str, Any] | None = None
+) -> ApplyRecord:
     """Return the record of an apply that begins now."""
     return ApplyRecord(
         id=run_id(services.clock.now()),
@@ -150,6 +155,7 @@ def new_record(services: Services, plan: Plan, *, sync: bool, scope: str) -> App
         holder=services.holder,
         status=ApplyStatus.RUNNING,
         started=services.clock.now(),
+        detail=record_detail(services, plan, detail or {}),
     )
 
 
@@ -161,7 +167,9 @@ def _apply(
     options: ApplyOptions,
     resumed: ApplyRecord | None,
 ) -> ApplyResult:
-    record = resumed or new_record(services, plan, sync=options.sync, scope=PROJECT_SCOPE)
+    record = resumed or new_record(
+        services, plan, sync=options.sync, scope=PROJECT_SCOPE, detail=options.detail
+    )
     result = ApplyResult(record.id)
     if not plan.changes:
         return result
@@ -201,7 +209,7 @@ def _apply(
         else:
             result.applied.append(name)
     remove_endpoints(services, journal, lock, plan)
-    _finish(services, lock, journal, plan, result)
+    _finish(services, lock, record, result)
     return result
 
 
@@ -214,7 +222,7 @@ def _refuse_waiting(job: str, failed: Iterable[str], waiting: Waits) -> None:
         )
 
 
-def _finish(services: Services, lock: HeldLease, journal: Journal, plan: Plan, result: ApplyResult) -> None:
+def _finish(services: Services, lock: HeldLease, record: ApplyRecord, result: ApplyResult) -> None:
     if not result.failed:
         services.store.end_apply(result.apply_id, ApplyStatus.COMPLETED, services.clock.now(), "", lock.lease)
         return
@@ -222,8 +230,14 @@ def _finish(services: Services, lock: HeldLease, journal: Journal, plan: Plan, r
     if not result.unfinished:
         status = ApplyStatus.PARTLY if result.applied else ApplyStatus.FAILED
         names = ", ".join(sorted(result.failed))
+        why = {name: services.secrets.redact(error.summary) for name, error in sorted(result.failed.items())}
         services.store.end_apply(
-            result.apply_id, status, services.clock.now(), f"failed: {names}", lock.lease
+            result.apply_id,
+            status,
+            services.clock.now(),
+            f"failed: {names}",
+            lock.lease,
+            {**record.detail, "applied": result.applied, "failed": why},
         )
     name, error = min(result.failed.items())
     if len(result.failed) == 1 and not result.applied:

@@ -20,6 +20,7 @@ from olake_reconcile.reconcile.services import Services
 
 SCHEDULED = "schedule"
 STOPPED = "its run was stopped with the loop"
+FOR_WINDOW = "its windows let it sync then"
 BY_APPLY = "apply"  # a rebuilt job is due at once
 
 

@@ -21,6 +21,7 @@ from olake_reconcile.plan.consent import unused_approvals
 from olake_reconcile.plan.moves import planned_moves
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan, affected_places, build_plan
+from olake_reconcile.plan.waiting import with_waiting
 from olake_reconcile.reconcile.catalogues import Cached, source_settings
 from olake_reconcile.reconcile.endpoints import open_destination, value_states
 from olake_reconcile.reconcile.judge import judge
@@ -70,7 +71,8 @@ def _with_warnings(
 ) -> tuple[Plan, list[Diagnostic]]:
     desired, stored, options = context
     said = judge(services, desired, stored, plan, options)
-    plan, found = said.plan, [*found, *said.warnings]
+    plan = with_waiting(said.plan, stored, desired.project, services.clock.now())
+    found = [*found, *said.warnings]
     # What a narrowed plan leaves out may be what an approval is for.
     unused = [] if plan.narrowed else unused_approvals(desired.approvals, plan.actions)
     warnings = [*found, *unused]

@@ -57,6 +57,7 @@ class Reloader:
         self._complaint = ""
         self._project = project
         self.limits = project.limits
+        self.windows = project.windows
         self.retention = project.retention
 
     def is_due(self) -> bool:
@@ -129,6 +130,7 @@ class Reloader:
         workspace, catalogues = self._load()
         if workspace.project is not None:
             self.limits = workspace.project.limits
+            self.windows = workspace.project.windows
             self.retention = workspace.project.retention
         if (desired := workspace.desired) is None:
             return workspace, catalogues

@@ -22,8 +22,9 @@ from olake_reconcile.model.retry import is_retryable, next_attempt
 from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
 from olake_reconcile.model.schedule import due_times
 from olake_reconcile.model.stored import StoredJob, StreamPhase
+from olake_reconcile.model.window import Windows, closed
 from olake_reconcile.reconcile.admission import Load, admitted
-from olake_reconcile.reconcile.due import BY_APPLY, SCHEDULED, STOPPED, next_run_of
+from olake_reconcile.reconcile.due import BY_APPLY, FOR_WINDOW, SCHEDULED, STOPPED, next_run_of
 from olake_reconcile.reconcile.eventlog import log_event
 from olake_reconcile.reconcile.ids import run_id
 from olake_reconcile.reconcile.launch import Launcher, RunOrder
@@ -45,9 +46,15 @@ class Scheduler:
     """Serves due times and watches over the runs that it started."""
 
     def __init__(
-        self, services: Services, launcher: Launcher, limits: Callable[[], Limits], tell: OnNotice
+        self,
+        services: Services,
+        launcher: Launcher,
+        limits: Callable[[], Limits],
+        tell: OnNotice,
+        windows: Callable[[], Windows] = Windows,
     ) -> None:
-        """Take what it needs; `limits` is asked anew in each pass, because files change."""
+        """Take what it needs; `limits` and the project's `windows` are asked anew in each pass, because files change."""
+        self._windows = windows
         self._services = services
         self._store = services.store
         self._launcher = launcher
@@ -132,6 +139,8 @@ class Scheduler:
 
     def _serving(self, job: StoredJob, busy: Run | None, now: datetime) -> Serving:
         assert job.due is not None
+        if (shut := self._shut(job, now)) is not None:
+            return Serving(job=job.name, due=job.due, then=shut, reason=FOR_WINDOW, run=None)
         then = next_run_of(job, now)
         run = None
         if busy is None and job.active:
@@ -149,6 +158,15 @@ class Scheduler:
                 detail={"missed": missed} if missed else {},
             )
         return Serving(job=job.name, due=job.due, then=then, reason=SCHEDULED if then else "", run=run)
+
+    def _shut(self, job: StoredJob, now: datetime) -> datetime | None:
+        """Return when the windows let a job sync that they do not let now. What an apply owes is loaded at once."""
+        if job.due_reason == BY_APPLY:
+            return None
+        own = Windows.model_validate(job.spec.get("windows", {}))
+        found = closed([self._windows().syncs, own.syncs], now)
+        # A day later the windows may be others.
+        return None if found is None else found.until or now + timedelta(days=1)
 
     def _tell_overlap(self, serving: Serving, run: Run) -> None:
         """Say it once for each run that is met, however many due times pass meanwhile."""

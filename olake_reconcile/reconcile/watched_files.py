@@ -7,6 +7,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from olake_reconcile.spec.environment import overlay_files
 from olake_reconcile.spec.files import workspace_files
 
 _Stats = dict[str, tuple[int, int, int]]
@@ -37,6 +38,7 @@ class WatchedFiles:
 
     def _look(self) -> _Stats:
         names, _ = workspace_files(self._root)
+        names += overlay_files(self._root)
         stats = {}
         for name in names:
             with suppress(OSError):

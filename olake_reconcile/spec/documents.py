@@ -162,6 +162,22 @@ class RetrySettings(Written):
     backoff: Duration | None = Field(None, description="How long after the first failure. Default: 60s.")
 
 
+class WindowSettings(Written):
+    """A window: `allow` or `deny` is the cron at which it opens."""
+
+    allow: str | None = Field(None, description="It may be done while this window is open, and not outside.")
+    deny: str | None = Field(None, description="It may not be done while this window is open.")
+    duration: Duration = Field(description="How long it stays open.")
+    timezone: str | None = Field(None, description="Where cron is read, such as Europe/Berlin. Default: UTC.")
+
+
+class WindowsSettings(Written):
+    """When data may be cleared, and when jobs may sync. Deny beats allow."""
+
+    rebuilds: list[WindowSettings] | None = Field(None, description="About all that clears data.")
+    syncs: list[WindowSettings] | None = Field(None, description="About runs by schedule.")
+
+
 class JobSettings(Written):
     """What a job and `job_defaults` have in common."""
 
@@ -188,6 +204,7 @@ class JobSettings(Written):
     protect: ProtectSettings | None = Field(
         None, description="What needs consent of its own, for the job and its streams."
     )
+    windows: WindowsSettings | None = Field(None, description="When it may be rebuilt, and when it may sync.")
 
 
 class StateSettings(Written):
@@ -260,6 +277,7 @@ class ProjectDocument(Written):
     job_defaults: JobSettings | None = Field(None, description="Settings of all jobs that do not set them.")
     limits: LimitSettings | None = Field(None, description="How much may happen at once.")
     safety: SafetySettings | None = Field(None, description="What an apply may do unasked.")
+    windows: WindowsSettings | None = Field(None, description="Windows of all jobs, beside their own.")
     retention: RetentionSettings | None = Field(None, description="How long the history is kept.")
     catalog_max_age: Duration | None = Field(
         None, description="When plan looks at a source again. Default: 1h."

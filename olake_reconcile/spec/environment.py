@@ -50,6 +50,14 @@ def kept_in(root: Path, environment: str) -> Path:
     return root / ".olake" if environment == DEFAULT else root / ".olake" / environment
 
 
+def overlay_files(root: Path) -> list[str]:
+    """Return the names of all overlays of a workspace."""
+    folder = root / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(f"{FOLDER}/{p.name}" for p in folder.iterdir() if p.suffix in (".yaml", ".yml"))
+
+
 def default_state(environment: str) -> str:
     """Return the URL of an environment's state where nothing else is said."""
     return f"sqlite:///.olake/{environment}/state.db"

@@ -13,6 +13,7 @@ from olake_reconcile.spec.node import Map
 from olake_reconcile.spec.report import Document
 from olake_reconcile.spec.settings import Settings, read_settings
 from olake_reconcile.spec.shape import Checked
+from olake_reconcile.spec.windows import read_windows
 
 _ADDING = frozenset({"labels", "protect", "retry"})
 # What the job's block gives its streams beside `stream_defaults`, which is nearer to them.
@@ -109,6 +110,7 @@ _READERS: dict[str, Callable[[Document, Map, str], Any]] = {
     "retry": _retry,
     "timeout": _timeout,
     "jitter": _duration,
+    "windows": read_windows,
     "destination_database": lambda d, b, k: read_database(d, b[k], b.value_offset(k)),
     "protect": lambda d, b, k: {key: bool(value) for key, value in b[k].items()},
 }

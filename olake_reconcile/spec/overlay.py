@@ -14,7 +14,7 @@ from typing import Any
 
 from olake_reconcile.diagnostics import Diagnostic, Place, did_you_mean
 from olake_reconcile.secrets import Secrets
-from olake_reconcile.spec.environment import FOLDER, Environment, default_state
+from olake_reconcile.spec.environment import FOLDER, Environment, default_state, overlay_files
 from olake_reconcile.spec.files import ROOT_FILE, read_text
 from olake_reconcile.spec.node import Map, Seq
 from olake_reconcile.spec.reader import Documents, read_file
@@ -73,10 +73,7 @@ def find_overlay(root: Path, environment: Environment, report: Report) -> Overla
 def _note_missing(root: Path, name: str, report: Report) -> None:
     from olake_reconcile.diagnostics import Severity
 
-    folder = root / FOLDER
-    known = (
-        sorted(p.stem for p in folder.iterdir() if p.suffix in (".yaml", ".yml")) if folder.is_dir() else []
-    )
+    known = [Path(file).stem for file in overlay_files(root)]
     hint = did_you_mean(name, known) or (f"there are {', '.join(known)}" if known else "")
     message = f"there is no environment {quoted(name)}: {FOLDER}/{name}.yaml does not exist"
     report.add(Severity.ERROR, "unknown-environment", message, hint=hint)

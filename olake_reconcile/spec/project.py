@@ -10,6 +10,7 @@ from olake_reconcile.model.job import Runtime
 from olake_reconcile.model.names import NAME
 from olake_reconcile.model.project import Limits, Project, Retention, Safety
 from olake_reconcile.model.reference import is_only_references
+from olake_reconcile.model.window import Windows
 from olake_reconcile.spec import supported
 from olake_reconcile.spec.documents import ProjectDocument
 from olake_reconcile.spec.grammar import read_duration
@@ -18,6 +19,7 @@ from olake_reconcile.spec.node import Map
 from olake_reconcile.spec.report import Document, quoted
 from olake_reconcile.spec.shape import check_shape
 from olake_reconcile.spec.urls import password_in_url
+from olake_reconcile.spec.windows import read_windows
 
 _UID = re.compile(r"[A-Za-z0-9_-]{4,64}\Z")
 
@@ -54,6 +56,8 @@ def read_project(document: Document) -> ProjectEntry:
     if root.get("catalog_max_age") is not None:
         age = read_duration(document, root["catalog_max_age"], document.at(("catalog_max_age",)))
         given["catalog_max_age"] = age or 0
+    if root.get("windows") is not None:
+        given["windows"] = Windows.model_validate(read_windows(document, root, "windows") or {})
     runtime = Runtime(root.get("runtime") or "embedded")
     return ProjectEntry(
         document, Project(name=root["name"], uid=root["uid"], runtime=runtime, **given), defaults

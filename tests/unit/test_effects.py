@@ -30,6 +30,7 @@ from olake_reconcile.model.stream import (
     canonical_stream,
     show_stream,
 )
+from olake_reconcile.model.window import Window, Windows
 from olake_reconcile.plan.effects import (
     ENDPOINT_EFFECTS,
     JOB_EFFECTS,
@@ -117,6 +118,7 @@ JOB_VALUES: dict[str, Any] = {
     "timeout": 60,
     "jitter": 5,
     "protect": Protect(delete=True),
+    "windows": Windows(rebuilds=(Window(allow="0 22 * * *", duration=3600),)),
 }
 SOURCE_VALUES: dict[str, Any] = {
     "type": SourceType.MYSQL,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +22,10 @@ from olake_reconcile.cli.view_plan import also, render_plan
 from olake_reconcile.errors import ExitCode, StalePlan, UsageError
 from olake_reconcile.plan.actions import Rebuild, Update
 from olake_reconcile.plan.document import plan_hash
+from olake_reconcile.plan.given import consent_given
 from olake_reconcile.plan.options import Narrowing, Options
-from olake_reconcile.plan.plan import Plan, summarise, without_blocked
+from olake_reconcile.plan.plan import Plan, Waiting, summarise, without_blocked
+from olake_reconcile.plan.waiting import with_waiting, without_waiting
 
 if TYPE_CHECKING:
     from olake_reconcile.reconcile.apply import ApplyOptions
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     "--auto-approve", is_flag=True, help="Do not ask; guarded actions still need their own consent."
 )
 @click.option("--skip-blocked", is_flag=True, help="Leave blocked jobs out, whole; the exit code is still 3.")
+@click.option(
+    "--now", "at_once", is_flag=True, help="Do not wait for windows or limits.rebuilds; goes into the record."
+)
 @click.option("--no-sync", is_flag=True, help="Leave rebuilt jobs to their schedule.")
 @no_refresh
 @consent
@@ -46,6 +52,7 @@ def apply(
     file: Path | None,
     auto_approve: bool,
     skip_blocked: bool,
+    at_once: bool,
     no_sync: bool,
     no_refresh: bool,
     allow_rebuild: tuple[str, ...],
@@ -76,12 +83,7 @@ def apply(
                 "a saved plan holds the consent that it was made with, and what it was narrowed to",
                 remedy="Give --allow-…, --target, --exclude, --selector, --replace and --prune to `plan --out`.",
             )
-        saved, left_out = _unblocked(
-            load_plan(file, session.project.uid, session.environment.name), skip_blocked
-        )
-        click.echo(render_plan(saved))
-        code = _perform(session, saved, lambda: saved, changed(how, resume=plan_hash(saved)))
-        return _told(left_out, code)
+        return _apply_saved(session, file, how, skip_blocked=skip_blocked, at_once=at_once)
     for error in finish_applies(session.services).values():
         raise error
     options = Options(
@@ -95,16 +97,16 @@ def apply(
     whole, warnings = planned(session, options, connect=not no_refresh)
     session.warn(warnings)
     click.echo(render_plan(whole))
-    shown, left_out = _unblocked(whole, skip_blocked)
-    if not shown.changes:
-        return _told(left_out, ExitCode.OK)
-    if not shown.is_blocked and not auto_approve:
+    shown = _ready(whole, skip_blocked=skip_blocked, at_once=at_once)
+    if not shown.plan.changes and not shown.plan.is_blocked:
+        return shown.told(ExitCode.OK)
+    if not shown.plan.is_blocked and not auto_approve:
         confirm()
 
     def make() -> Plan:
         made, _ = planned(session, options, connect=not no_refresh)
-        made, _ = _unblocked(made, skip_blocked)
-        if plan_hash(made) != plan_hash(shown):
+        made = _ready(made, skip_blocked=skip_blocked, at_once=at_once).plan
+        if plan_hash(made) != plan_hash(shown.plan):
             raise StalePlan(
                 "what is deployed, or what the files say, changed since the plan was shown",
                 why="Nothing was applied.",
@@ -112,18 +114,77 @@ def apply(
             )
         return made
 
-    return _told(left_out, _perform(session, shown, make, how))
+    by = "--auto-approve" if auto_approve else "'yes', typed"
+    given = consent_given(shown.plan, options, session.desired.approvals, by)
+    how = changed(how, detail=shown.detail(by, given))
+    return shown.told(_perform(session, shown.plan, make, how))
 
 
-def _unblocked(plan: Plan, skip_blocked: bool) -> tuple[Plan, list[str]]:
-    return without_blocked(plan) if skip_blocked else (plan, [])
+def _apply_saved(
+    session: Session, file: Path, how: ApplyOptions, *, skip_blocked: bool, at_once: bool
+) -> int:
+    services = session.services
+    loaded = load_plan(file, session.project.uid, session.environment.name)
+
+    def ready() -> _Ready:
+        # When the plan was made says nothing about what is open now.
+        plan = with_waiting(loaded, services.store.read(), session.project, services.clock.now())
+        return _ready(plan, skip_blocked=skip_blocked, at_once=at_once)
+
+    shown = ready()
+    click.echo(render_plan(loaded.model_copy(update={"waiting": shown.waiting})))
+    if not shown.plan.changes and not shown.plan.is_blocked:
+        return shown.told(ExitCode.OK)
+    by = f"saved plan {file.name}"
+    given = consent_given(shown.plan, Options(), (), by)
+    how = changed(how, resume=plan_hash(shown.plan), detail=shown.detail(by, given))
+    return shown.told(_perform(session, shown.plan, lambda: shown.plan, how))
 
 
-def _told(left_out: list[str], code: int) -> int:
-    if not left_out:
-        return code
-    click.echo(f"Left out, because something in them is blocked: {', '.join(left_out)}", err=True)
-    return ExitCode.BLOCKED
+@dataclass(frozen=True)
+class _Ready:
+    """What of a plan is done now, and what is left: because it is blocked, or because it waits."""
+
+    plan: Plan
+    blocked: tuple[str, ...]
+    waiting: tuple[Waiting, ...]
+    overridden: tuple[Waiting, ...]
+
+    def told(self, code: int) -> int:
+        """Say what was left out; return the exit code, with `code` for what was done."""
+        if self.blocked:
+            click.echo(f"Left out, because something in them is blocked: {', '.join(self.blocked)}", err=True)
+        if self.waiting:
+            names = ", ".join(w.job for w in self.waiting)
+            click.echo(f"Left for later, with their stored settings: {names}", err=True)
+        if self.blocked or any(w.code == "window" for w in self.waiting):
+            return ExitCode.BLOCKED
+        return ExitCode.PARTLY_APPLIED if self.waiting else code
+
+    def detail(self, by: str, consent: Sequence[Mapping[str, str]]) -> dict[str, object]:
+        """Return what the apply's record says of it."""
+        found: dict[str, object] = {"by": by, "consent": list(consent)}
+        found |= {"blocked": list(self.blocked)} if self.blocked else {}
+        found |= {"waiting": [w.model_dump(mode="json") for w in self.waiting]} if self.waiting else {}
+        found |= (
+            {"overridden": [f"--now: {w.job}: {w.reason}" for w in self.overridden]}
+            if self.overridden
+            else {}
+        )
+        return found
+
+
+def _ready(plan: Plan, *, skip_blocked: bool, at_once: bool) -> _Ready:
+    blocked: list[str] = []
+    if skip_blocked:
+        plan, blocked = without_blocked(plan)
+    waiting = plan.waiting
+    if at_once:
+        return _Ready(plan.model_copy(update={"waiting": ()}), tuple(blocked), (), waiting)
+    # Anything blocked stops the apply, whatever else would wait.
+    if not plan.is_blocked:
+        plan, _ = without_waiting(plan)
+    return _Ready(plan, tuple(blocked), waiting, ())
 
 
 def _perform(session: Session, shown: Plan, make: Callable[[], Plan], how: ApplyOptions) -> int:

@@ -24,6 +24,7 @@ _RUN_ID = re.compile(r"\d{8}(-[0-9a-f]*)*\Z")
 @click.option("--since", metavar="WHEN", help="Only runs since then: 2h, 7d, 2026-03-01, 2026-03-01T12:00.")
 @click.option("--status", type=click.Choice([s.value for s in RunStatus]), help="Only runs of this status.")
 @click.option("--type", "type_", type=click.Choice([t.value for t in RunType]), help="Only syncs, or clears.")
+@click.option("--applies", is_flag=True, help="List applies instead: who applied what, from which commit.")
 @as_json
 @click.pass_obj
 def history(
@@ -33,6 +34,7 @@ def history(
     since: str | None,
     status: str | None,
     type_: str | None,
+    applies: bool,
     as_json: bool,
 ) -> None:
     """List runs, the latest first; one RUN (its id, or the beginning of it) is shown with its streams.
@@ -42,7 +44,16 @@ def history(
       olake-reconcile history
       olake-reconcile history daily_orders --status failed --since 7d
       olake-reconcile history 20261124-1403
+      olake-reconcile history --applies
     """
+    if applies:
+        if job or since or status or type_:
+            raise UsageError(
+                "--applies lists whole applies",
+                remedy="Give --limit alone; one is shown by `olake-reconcile show APPLY`.",
+            )
+        _list_applies(session, limit, as_json=as_json)
+        return
     from olake_reconcile.cli.table import terminal_width
     from olake_reconcile.cli.view_history import errors_of, run_document, runs_page
 
@@ -69,6 +80,20 @@ def history(
     for run in runs:
         for text in errors_of(run):
             click.echo(f"{run.id}: {text}", err=True)
+
+
+def _list_applies(session: Session, limit: int, *, as_json: bool) -> None:
+    from olake_reconcile.cli.output import print_table
+    from olake_reconcile.cli.view_applies import HEADINGS, apply_document, apply_rows
+
+    records = session.services.store.applies(limit=limit)
+    if as_json:
+        found = [apply_document(record, whole=False) for record in records]
+        print_json({"format_version": FORMAT_VERSION, "applies": found})
+    elif not records:
+        click.echo("Nothing was applied yet.")
+    else:
+        print_table(HEADINGS, apply_rows(records))
 
 
 def _one(session: Session, text: str) -> Run | None:

@@ -57,9 +57,9 @@ def _loop(session: Session) -> Iterator[Loop]:
     launcher = warm_launcher(session.root, project)
     tell = partial(_tell, session)
     with signals_counted() as signals:
-        load = partial(read_workspace, session.root, session.secrets)
+        load = partial(read_workspace, session.root, session.secrets, session.environment)
         reloader = Reloader(services, load, tell, project, lambda: signals.count > 0)
-        scheduler = Scheduler(services, launcher, lambda: reloader.limits, tell)
+        scheduler = Scheduler(services, launcher, lambda: reloader.limits, tell, lambda: reloader.windows)
         try:
             yield Loop(services, scheduler, reloader, tell, lambda: signals.count)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -13,8 +14,12 @@ from olake_reconcile.cli.plan_file import load_document, read_document, save_pla
 from olake_reconcile.cli.plan_forms import Form, detailed, forms, mistakes_reported, print_plan
 from olake_reconcile.cli.planning import planned
 from olake_reconcile.cli.session import Session
-from olake_reconcile.errors import ExitCode
+from olake_reconcile.errors import ExitCode, UsageError
 from olake_reconcile.plan.options import Narrowing, Options
+
+# An apply's id, or the beginning of one: a moment, and what tells it from others.
+_APPLY_ID = re.compile(r"\d{8}(-[0-9a-f]*)*\Z")
+_MOST_APPLIES = 1000
 
 
 @click.command()
@@ -96,20 +101,43 @@ def plan(
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", metavar="FILE|APPLY", type=click.Path(path_type=Path, dir_okay=False))
 @forms
 @click.pass_obj
 def show(session: Session, file: Path, form: Form) -> None:
-    """Print a saved plan, or the JSON of one.
+    """Print a saved plan, or an apply: who did it, by whose consent, how it ended, and its plan.
 
     \b
     Examples:
       olake-reconcile show friday.plan
       olake-reconcile show friday.plan --markdown > comment.md
+      olake-reconcile show 20261124-140311-9c0e
     """
+    if not file.exists() and _APPLY_ID.match(str(file)):
+        _show_apply(session, str(file), form)
+        return
     document = load_document(file)
     if form is Form.JSON:
         document.pop("program_version", None)
         print_json(document)
     else:
         print_plan(session, *read_document(document, file), form)
+
+
+def _show_apply(session: Session, text: str, form: Form) -> None:
+    from olake_reconcile.cli.view_applies import apply_document, apply_lines
+    from olake_reconcile.plan.document import read_plan
+
+    found = [r for r in session.services.store.applies(limit=_MOST_APPLIES) if r.id.startswith(text)]
+    if len(found) != 1:
+        what = f"{len(found)} applies begin with" if found else "there is no apply or saved plan"
+        raise UsageError(f"{what} '{text}'", remedy="See `olake-reconcile history --applies`.")
+    (record,) = found
+    if form is Form.JSON:
+        print_json(apply_document(record, whole=True))
+        return
+    if form is Form.TEXT:
+        for line in apply_lines(record):
+            click.echo(line)
+        click.echo()
+    print_plan(session, read_plan(record.plan), [], form)
