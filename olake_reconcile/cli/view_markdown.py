@@ -16,6 +16,7 @@ from olake_reconcile.cli.markdown import code, fenced, folded, table
 from olake_reconcile.cli.view_impact import cost_words, duration, size_words
 from olake_reconcile.cli.view_narrowed import NOTHING_SELECTED, narrowed_banner
 from olake_reconcile.cli.view_plan import NEW_STATE, NO_CHANGES, against_words, block_lines, totals_words
+from olake_reconcile.cli.view_waiting import waiting_lines
 from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.plan.actions import (
     Action,
@@ -212,6 +213,9 @@ def _details(plan: Plan, room: _Room) -> Iterator[str]:
         shown = room.fill(found, lambda a: _owned(plan, a), "detail")
         if shown:
             yield folded(f"{title}: {counted(len(found), 'resource')}", "\n\n".join(shown))
+    if plan.waiting:
+        lines = room.fill(list(waiting_lines(plan.waiting)), str, "waiting job", share=4_000)
+        yield folded(f"Waiting: {counted(len(plan.waiting), 'job')}", fenced("text", lines))
     if plan.unmanaged:
         jobs = room.fill(
             plan.unmanaged,
