@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.run import RunStatus
-from tests.lifecycle.background import a_running_sync
-from tests.workspaces import Lab
+from tests.lifecycle.background import Background, a_running_sync, background
+from tests.processes.conftest import wait_until
+from tests.workspaces import DAILY_YAML, Lab
 
 
 @pytest.fixture
@@ -134,6 +140,55 @@ def test_a_cancelled_full_refresh_starts_over_and_serves_the_old_rows_meanwhile(
     applied.world(held_up=[])
     applied.ok("sync", "daily")
     assert applied.tables["sales.customers"]["snapshot"] != before["snapshot"]
+
+
+@contextmanager
+def a_first_load_at_its_checkpoint(lab: Lab) -> Iterator[Background]:
+    """A sync of an incremental stream that hangs when the first half of its rows is committed."""
+    files = DAILY_YAML.replace("{sync_mode: full_refresh,", "{sync_mode: incremental, cursor: at,")
+    lab.write({"jobs/daily.yaml": files.replace("  public.customers:\n", "")})
+    lab.apply()
+    lab.world(held_up=["public.orders after 20600"])
+    with background(lab, "sync", "daily") as running:
+        running.wait_for("public.orders: loading")
+        wait_until(lambda: bool(position_of_orders(lab)))
+        yield running
+
+
+def position_of_orders(lab: Lab) -> dict[str, Any]:
+    position: dict[str, Any] = (
+        lab.store.read("daily").jobs["daily"].streams[StreamId.parse("public.orders")].position
+    )
+    return position
+
+
+def test_a_cancelled_incremental_load_goes_on_from_its_last_checkpoint(lab: Lab) -> None:
+    with a_first_load_at_its_checkpoint(lab) as running:
+        lab.ok("cancel", "daily")
+        assert running.end()[0] == 130
+    assert lab.tables["sales.orders"]["rows"] == 20_600
+    lab.world(held_up=[])
+    lab.ok("sync", "daily")
+    assert lab.store.runs("daily", limit=1)[0].rows == 20_600, "the first half is not read again"
+    assert lab.tables["sales.orders"]["rows"] == 41_200
+
+
+def test_a_killed_incremental_load_goes_on_from_its_last_checkpoint(lab: Lab) -> None:
+    with a_first_load_at_its_checkpoint(lab) as running:
+        os.killpg(running.run_pid(), signal.SIGKILL)
+        assert running.end()[0] == 1
+    lab.world(held_up=[])
+    lab.ok("sync", "daily")
+    assert lab.store.runs("daily", limit=1)[0].rows == 20_600
+    assert lab.tables["sales.orders"]["rows"] == 41_200
+
+
+def test_a_sync_is_queued_for_the_loop(applied: Lab) -> None:
+    assert "is queued" in applied.ok("sync", "daily", "--detach").out
+    assert "waits already" in applied.ok("sync", "daily", "--detach").out
+    assert [run.status for run in applied.store.runs("daily")] == [RunStatus.QUEUED]
+    applied.ok("pause", "daily")
+    assert applied.run("sync", "daily", "--detach").code == 3
 
 
 def test_ctrl_c_cancels_the_sync_in_the_foreground(applied: Lab) -> None:

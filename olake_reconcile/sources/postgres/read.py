@@ -8,6 +8,7 @@ of its own and proves it before it reads.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -87,16 +88,24 @@ def keep_snapshot(access: Access) -> Iterator[Keeper]:
 
 
 class Scanner:
-    """One DuckDB, shared by the sessions of a run, with its own memory limit and temporary folder."""
+    """One DuckDB, shared by the sessions of a run, with its own memory limit and temporary folder.
+
+    It is started for the first session: a run that finds nothing new reads nothing.
+    """
 
     def __init__(self, access: Access, scratch: Path) -> None:
         self._access = access
-        self._duckdb = duckdb.connect(
+        self._scratch = scratch
+        self._lock = threading.Lock()
+        self._started: duckdb.DuckDBPyConnection | None = None
+
+    def _start(self) -> duckdb.DuckDBPyConnection:
+        started = duckdb.connect(
             config={
                 # Each session works in its own Python thread: more of DuckDB's would only get in their way.
                 "threads": "1",
                 "memory_limit": MEMORY_LIMIT,
-                "temp_directory": str(scratch / "duckdb"),
+                "temp_directory": str(self._scratch / "duckdb"),
                 "autoload_known_extensions": "false",
                 "autoinstall_known_extensions": "false",
                 # Uuids keep their type; long texts their length.
@@ -105,14 +114,15 @@ class Scanner:
             }
         )
         try:
-            load_extension(self._duckdb, "postgres_scanner")
-            with server_errors(access):
-                self._attach()
+            load_extension(started, "postgres_scanner")
+            with server_errors(self._access):
+                self._attach(started)
         except BaseException:
-            self._duckdb.close()
+            started.close()
             raise
+        return started
 
-    def _attach(self) -> None:
+    def _attach(self, started: duckdb.DuckDBPyConnection) -> None:
         config = self._access.config
         # The secret keeps the password out of ATTACH, which is shown when it fails.
         parameters = {
@@ -123,18 +133,22 @@ class Scanner:
             "PASSWORD": config.password or None,
         }
         options = ", ".join(f"{k} {literal(str(v))}" for k, v in parameters.items() if v is not None)
-        self._duckdb.execute(f"CREATE SECRET login (TYPE postgres, {options})")
-        self._duckdb.execute(
+        started.execute(f"CREATE SECRET login (TYPE postgres, {options})")
+        started.execute(
             f"ATTACH {literal(self._access.attach_text)} AS {_DATABASE} (TYPE postgres, SECRET login, READ_ONLY)"
         )
 
     def session(self, keeper: Keeper) -> Session:
         """Open a session inside the keeper's snapshot."""
-        return Session(self._access, self._duckdb.cursor(), keeper)
+        with self._lock:
+            self._started = self._started or self._start()
+            cursor = self._started.cursor()
+        return Session(self._access, cursor, keeper)
 
     def close(self) -> None:
         """Drop every connection; sessions are closed before."""
-        self._duckdb.close()
+        if self._started is not None:
+            self._started.close()
 
 
 class Session:
