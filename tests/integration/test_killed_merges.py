@@ -56,7 +56,7 @@ def kill_at_every_step(mergers: Mergers, folder: Path, first: int, every: int) -
 def test_a_killed_merge_is_done_or_not_and_repeated_to_the_same_end(
     mergers: Mergers, tmp_path: Path, first: int
 ) -> None:
-    assert kill_at_every_step(mergers, tmp_path, first, 2 if first else 3) >= 3
+    assert kill_at_every_step(mergers, tmp_path, first, 4 if first else 5) >= 3
 
 
 @pytest.mark.soak
