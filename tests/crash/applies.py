@@ -85,6 +85,8 @@ _MONTH, _DAY = "{partition_by: [month(at)]}", "{partition_by: [day(at)]}"
 _OTHER_SERVER = {"olake.yaml": PROJECT_YAML.replace("db.internal", "db2.internal")}
 _ERASE = "{on_remove: clear}"
 
+_TAKER = job("a_taker", {"public.items": "{destination_table: orders}"})
+
 APPLIES: dict[str, Killed] = {
     "new job": Killed(
         (Change({**BASE, "jobs/weekly.yaml": None}),),
@@ -150,5 +152,11 @@ APPLIES: dict[str, Killed] = {
         Change(_OTHER_SERVER),
         Change({**_OTHER_SERVER, **daily(orders=_MONTH)}),
         ("apply", "--auto-approve", "--allow-rebuild", "*"),
+    ),
+    # `daily` goes before `a_taker`, which is to build the table that it gives up.
+    "table handed over to another job": Killed(
+        (_BASE,),
+        Change({**daily(orders="{destination_table: orders_v2}"), **_TAKER}),
+        Change({**daily(orders="{destination_table: orders_v3}"), **_TAKER}),
     ),
 }
