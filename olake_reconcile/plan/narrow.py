@@ -173,7 +173,7 @@ class Needs:
             if action.address.kind not in _ENDPOINTS:
                 self._of_job.setdefault(action.address.name, []).append(i)
         self._freed = {
-            (action.address.name, place): i
+            (self._destination(action.address.name), place): i
             for i, action in enumerate(actions)
             if (place := freed_place(action)) is not None
         }
@@ -240,7 +240,10 @@ class Needs:
         if _FOR_ALL & set(action.reasons) or any(self._is_for_all(other) for _, other in own):
             yield from self._of_job[job.name]
         place = built_place(action) if action.address.kind == "stream" else None
-        if place is not None and (freeing := self._freed.get((job.name, place))) is not None:
+        if (
+            place is not None
+            and (freeing := self._freed.get((self._destination(job.name), place))) is not None
+        ):
             yield freeing
         yield from (i for i in self._given_up.get(place, ()) if self._shares_destination(i, job.name))
         yield from self._endpoints_of(job.name)
@@ -265,6 +268,10 @@ class Needs:
                 return any(c.setting in JOB_REASONS for c in job.changes)
             case _:
                 return False
+
+    def _destination(self, job: str) -> str:
+        declared, stored = self._context.desired.jobs.get(job), self._context.stored.jobs.get(job)
+        return declared.destination if declared else str(stored.spec.get("destination")) if stored else ""
 
     def _endpoints_of(self, job: str) -> Iterator[int]:
         declared = self._context.desired.jobs.get(job)

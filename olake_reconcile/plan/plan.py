@@ -152,9 +152,10 @@ def build_plan(desired: Desired, stored: Stored, observed: Observed, options: Op
     actions += removed_endpoints(context, "destination", kept)
     if not options.show_all:
         actions = [a for a in actions if is_change(a)]
-    actions = with_places_of_other_jobs(actions, _uses(desired, stored, actions), stored)
     check_replaced(context, actions)
     actions, narrowed = narrow(context, actions)
+    # After narrowing: a table is given up only by what is in the plan.
+    actions = with_places_of_other_jobs(actions, _uses(desired, stored, actions), stored)
     return Plan(
         project=desired.project.uid,
         new_state=not stored.exists,

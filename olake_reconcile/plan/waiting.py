@@ -13,6 +13,7 @@ from olake_reconcile.model.stored import Stored, StoredJob, StreamPhase
 from olake_reconcile.model.window import Windows, closed
 from olake_reconcile.plan.actions import Action, Rebuild, Update, is_clear
 from olake_reconcile.plan.effects import JOB_REASONS
+from olake_reconcile.plan.freeing import held_up, waits
 from olake_reconcile.plan.plan import Plan, Waiting
 
 _ENDPOINTS = ("source", "destination")
@@ -47,12 +48,16 @@ def without_jobs(plan: Plan, jobs: set[str]) -> tuple[Plan, list[str]]:
     """Leave jobs out, whole, and what would be wrong without them: another server at an endpoint that they use."""
     if not jobs:
         return plan, []
-    left = set(jobs)
-    for group in _groups(
-        plan, {a.address.name: [] for a in plan.changes if a.address.kind not in _ENDPOINTS}
-    ):
-        if left & set(group):
-            left |= set(group)
+    groups = list(
+        _groups(plan, {a.address.name: [] for a in plan.changes if a.address.kind not in _ENDPOINTS})
+    )
+    giving = waits(plan.changes, plan.uses)
+    left: set[str] = set()
+    more = set(jobs)
+    while more - left:
+        left |= more
+        # Those that go with one of them, and those that are to build a table that one of them gives up.
+        more = held_up(left, giving).union(*(g for g in groups if left & set(g)))
     moved = {
         endpoint
         for job in left

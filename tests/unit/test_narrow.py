@@ -165,3 +165,11 @@ def test_known_streams_are_those_of_files_and_state() -> None:
     plan = narrowed(a_desired(), stored, target=("daily/public.gone",))
     assert names(plan) == ["daily/public.gone"]
     assert StreamId.parse("public.gone") in stored.jobs["daily"].streams
+
+
+def test_a_job_that_gives_up_a_table_comes_along_with_the_one_that_takes_it() -> None:
+    before = a_desired(a_job("giver", a_stream()), a_job("taker", a_stream("public.items")))
+    giver = a_job("giver", a_stream(destination_table="elsewhere"))
+    after = a_desired(giver, a_job("taker", a_stream("public.items", destination_table="orders")))
+    assert "giver/public.orders" in names(narrowed(after, stored_of(before), target=("taker",)))
+    assert names(narrowed(after, stored_of(before), exclude=("giver",))) == []
