@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -40,22 +40,32 @@ def _numbers(field: str, low: int, high: int) -> set[int]:
     return found
 
 
-def fires(cron: Cron, start: datetime, end: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """Yield when it fires from `start` until before `end`, in UTC, minute by minute."""
+def fires(cron: Cron, start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Return when it fires from `start` until before `end`, in UTC, minute by minute."""
+    return fires_of_each([cron], start, end, zone)[0]
+
+
+def fires_of_each(
+    crons: Sequence[Cron], start: datetime, end: datetime, zone: ZoneInfo
+) -> list[list[datetime]]:
+    """Return when each fires: one walk through the minutes, for all of them."""
+    found: list[list[datetime]] = [[] for _ in crons]
     moment = start.astimezone(UTC)
     expected = _wall(moment, zone)  # what the clock shows unless it is put forward or back
     latest = expected  # the latest that it ever showed
     while moment < end:
         wall = _wall(moment, zone)
-        jumped_over = wall > expected
-        due = cron.shows(wall) and (cron.follows_clock or wall >= latest)
-        if jumped_over and not cron.follows_clock:
-            due = due or any(cron.shows(expected + MINUTE * n) for n in range((wall - expected) // MINUTE))
-        if due:
-            yield moment
-        latest = max(latest, wall + MINUTE)
+        jumped_over = [expected + MINUTE * n for n in range((wall - expected) // MINUTE)]
+        for cron, of_cron in zip(crons, found, strict=True):
+            due = cron.shows(wall) and (cron.follows_clock or wall >= latest)
+            if jumped_over and not cron.follows_clock:
+                due = due or any(cron.shows(w) for w in jumped_over)
+            if due:
+                of_cron.append(moment)
         expected = wall + MINUTE
+        latest = max(latest, expected)
         moment += MINUTE
+    return found
 
 
 def _wall(moment: datetime, zone: ZoneInfo) -> datetime:

@@ -28,7 +28,7 @@ from olake_reconcile.state.base import APPLY_LOCK, Lease, StateStore
 from olake_reconcile.state.store import SqlStore
 from tests.schedule.launching import SimulatedLauncher
 from tests.schedule.memory import MemoryStore
-from tests.schedule.oracle import Cron, fires
+from tests.schedule.oracle import Cron, fires_of_each
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = Limits(runs=12, runs_per_source=5)
@@ -56,14 +56,18 @@ JOBS = sum(count for *_, count in SCHEDULES)
 
 
 @cache
-def expected(schedule: str, zone: str, days: int) -> frozenset[datetime]:
-    """Return when a schedule fires after `START`, by looking at every minute."""
+def expected(days: int) -> dict[tuple[str, str], frozenset[datetime]]:
+    """Return when each schedule fires after `START`, by looking at every minute."""
     end = START + timedelta(days=days)
-    if schedule.startswith("every"):
-        step = timedelta(hours=6 if schedule == "every 6h" else 24)
-        return frozenset(START + step * n for n in range(1, days * 24) if START + step * n < end)
-    cron = schedule if len(schedule.split()) == 5 else " ".join(schedule.split()[1:6])
-    return frozenset(fires(Cron(cron), START, end, ZoneInfo(zone))) - {START}
+    found: dict[tuple[str, str], frozenset[datetime]] = {}
+    for zone in {zone for _, zone, _ in SCHEDULES}:
+        texts = [s for s, z, _ in SCHEDULES if z == zone and not s.startswith("every")]
+        fives = [text if len(text.split()) == 5 else " ".join(text.split()[1:6]) for text in texts]
+        fired = fires_of_each([Cron(text) for text in fives], START, end, ZoneInfo(zone))
+        found |= {(t, zone): frozenset(f) - {START} for t, f in zip(texts, fired, strict=True)}
+    for text, step in (("every 6h", timedelta(hours=6)), ("every 1d", timedelta(days=1))):
+        found[text, "UTC"] = frozenset(START + step * n for n in range(1, (end - START) // step))
+    return found
 
 
 class SqliteQueue(SqlStore):
@@ -215,8 +219,8 @@ class World:
         for run in runs:
             by_job[run.job].append(run)
         fates: Counter[str] = Counter()
-        for name, (schedule, zone) in self.kinds.items():
-            self._check_job(name, expected(schedule, zone, self.days), by_job[name], fates)
+        for name, kind in self.kinds.items():
+            self._check_job(name, expected(self.days)[kind], by_job[name], fates)
         _check_order(runs, self)
         _check_sources(runs)
         return fates
