@@ -52,7 +52,7 @@ class SyncDriver:
 
 
 def _run(request: dict[str, Any]) -> None:
-    from olake_reconcile.engine import incremental
+    from olake_reconcile.engine import first_load
     from olake_reconcile.engine.base import OpenDestination, OpenSource, StreamTask, SyncRequest
     from olake_reconcile.engine.embedded import EmbeddedEngine
     from olake_reconcile.model.config import IcebergConfig, PostgresConfig
@@ -62,7 +62,7 @@ def _run(request: dict[str, Any]) -> None:
     from olake_reconcile.sources.postgres import chunks
 
     chunks.CHUNK_BYTES = chunks.SPLIT_ABOVE = request["chunk_bytes"]
-    incremental.CHECKPOINT_SECONDS = incremental.CHECKPOINT_SHARE = 0.0
+    first_load.CHECKPOINT_SECONDS = first_load.CHECKPOINT_SHARE = 0.0
     folder = Path(request["folder"])
     scratch = folder / f"scratch-{os.getpid()}"
     scratch.mkdir()

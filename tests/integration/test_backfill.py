@@ -9,7 +9,7 @@ import pytest
 from lab import Lab
 from test_incremental import APPEND, BOTH, UPSERT, assert_nothing_new, assert_same, held, source
 
-from olake_reconcile.engine import incremental as engine
+from olake_reconcile.engine import first_load as engine
 from olake_reconcile.engine.load import Load
 from olake_reconcile.model.event import (
     Event,

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from lab import Lab
 
-from olake_reconcile.engine import incremental as engine
+from olake_reconcile.engine import stream_run as engine
 from olake_reconcile.model.event import Logged, StreamCommitted, StreamFailed
 from olake_reconcile.model.stream import NullCursor, Stream, WriteMode
 
