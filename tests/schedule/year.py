@@ -235,8 +235,9 @@ class World:
         assert len(served) + len(again) == len(runs), f"{name}: a due time was served twice"
         assert served.keys() <= dues, f"{name}: a run for no due time"
         spans = [(run.queued_at or run.started, run.ended) for run in runs]
+        away = sorted([*self.downs, *self.holds[name]])
         for due in dues:
-            looked = self._looked(name, due)
+            looked = _looked(away, due)
             run = served.get(due)
             if run is not None:
                 assert run.queued_at == looked, f"{name}: {due} was queued late, at {run.queued_at}"
@@ -250,15 +251,13 @@ class World:
                 assert met, f"{name}: {due} was skipped, and nothing ran at {looked}"
                 fates["overlap"] += 1
 
-    def _looked(self, name: str, due: datetime) -> datetime:
-        """Return when a loop first saw that the job was due: not while none was there, or somebody held the job."""
-        spans = sorted([*self.downs, *self.holds[name]])
-        moment = due
-        for _ in spans:
-            for since, until in spans:
-                if since <= moment < until:
-                    moment = until
-        return moment
+
+def _looked(away: Sequence[tuple[datetime, datetime]], due: datetime) -> datetime:
+    """Return when a loop first saw that a job was due: not while it was away, or somebody held the job."""
+    moment = due
+    while (until := next((until for since, until in away if since <= moment < until), None)) is not None:
+        moment = until
+    return moment
 
 
 def _check_order(runs: Sequence[Run], world: World) -> None:
