@@ -146,10 +146,15 @@ def test_a_holder_of_an_older_lease_is_refused(lab: TableLab) -> None:
     with pytest.raises(Conflict, match="later lease"), lab.change(fence=6):
         pass
     lab.append(rows(2), {"at": 2}, fence=7)
-    lab.append([], {"at": 3}, owner=OWNER.model_copy(update={"generation": 2}))
-    with pytest.raises(ReconcileError, match="generation 2"):
-        lab.append([], {"at": 4})
     assert len(lab.read()) == 2
+
+
+@pytest.mark.parametrize("generation", [1, 3])
+def test_rows_of_two_generations_never_mix(lab: TableLab, generation: int) -> None:
+    lab.append(rows(1), {"at": 1}, owner=OWNER.model_copy(update={"generation": 2}))
+    with pytest.raises(ReconcileError, match="is of generation 2"):
+        lab.append(rows(2), {"at": 2}, owner=OWNER.model_copy(update={"generation": generation}))
+    assert len(lab.read()) == 1
 
 
 # -- outcomes --------------------------------------------------------------------------------------

@@ -30,12 +30,14 @@ from olake_reconcile.destinations.iceberg.catalog import Lakehouse, load_table
 from olake_reconcile.destinations.iceberg.commit import Conflict, commit_position, commit_snapshot
 from olake_reconcile.destinations.iceberg.evolve import IncompatibleSchema, evolve, file_schema
 from olake_reconcile.destinations.iceberg.files import TableFormat, WrittenFile
+from olake_reconcile.destinations.iceberg.owner import owner_of
 from olake_reconcile.destinations.iceberg.partition import partition_spec
 from olake_reconcile.destinations.iceberg.position import fence_of, position_of
 from olake_reconcile.destinations.iceberg.schema import iceberg_schema
 from olake_reconcile.destinations.iceberg.snapshot import change as changed
 from olake_reconcile.destinations.iceberg.snapshot import data_file
 from olake_reconcile.destinations.iceberg.target import Target, checked, new_metadata, numbered
+from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.column_type import DestinationColumn
 from olake_reconcile.model.partition import PartitionField
 from olake_reconcile.model.table import Owner, TablePlace
@@ -76,7 +78,7 @@ def open_change(
 
     A table that exists keeps its partitioning, whatever `partition_by` says: another one is another generation. `fence`
     is the token of the lease that this run holds. Raises `Blocked` when the table belongs to another, `Conflict` when a
-    later holder of the lease wrote to it, `ReconcileError` when it is of a later generation, `IncompatibleSchema` when
+    later holder of the lease wrote to it, `ReconcileError` when it is of another generation, `IncompatibleSchema` when
     the columns do not fit.
     """
     existing = load_table(catalog, place)
@@ -88,6 +90,7 @@ def open_change(
     else:
         staged = known
         _require_fence(place, known, fence)
+        _require_generation(place, known, owner)
         partitioned_by = {f.source_id for f in known.spec().fields}
         schema = numbered(evolve(known.schema(), columns, known.last_column_id, partitioned_by, place), known)
     return Change(
@@ -114,6 +117,17 @@ def _require_fence(place: TablePlace, metadata: TableMetadata, fence: int) -> No
             f"the table {place} was written under a later lease ({found}) than this run's ({fence})",
             why="Another runner took the job over; writing now would repeat its rows.",
             remedy="Nothing: the run that holds the lease goes on.",
+        )
+
+
+def _require_generation(place: TablePlace, metadata: TableMetadata, owner: Owner) -> None:
+    found = owner_of(metadata.properties)
+    if found is not None and found.generation < owner.generation:
+        raise ReconcileError(
+            f"the table {place} is of generation {found.generation}, this run writes generation {owner.generation}",
+            why="It holds rows from before the last clear, written since by a runner that should have stopped: "
+            "adding to them would mix two lives of the table.",
+            remedy="Look for that runner, then run `clear` for the stream.",
         )
 
 
