@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +35,15 @@ def owner(stream: StreamId, generation: int = 1, project: str = "p1") -> Owner:
     return Owner(
         project=project, environment="test", job="job", stream=f"uid-{stream}", generation=generation
     )
+
+
+@cache
+def _reader() -> duckdb.DuckDBPyConnection:
+    """One DuckDB for all reading back: loading its extensions takes longer than most queries."""
+    connection = duckdb.connect(config={"arrow_lossless_conversion": "true"})
+    for extension in ("avro", "icu", "iceberg"):
+        load_extension(connection, extension)
+    return connection
 
 
 @dataclass
@@ -112,12 +122,10 @@ class Lab:
     def duck(self, name: str, query: str = "SELECT * FROM t ORDER BY id") -> pa.Table:
         """The result of `query` over the table `t`, as DuckDB reads it: a reader that shares no code with us."""
         location = self.table(name).metadata_location
-        with duckdb.connect(config={"arrow_lossless_conversion": "true"}) as connection:
-            for extension in ("avro", "icu", "iceberg"):
-                load_extension(connection, extension)
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"CREATE VIEW t AS SELECT * FROM iceberg_scan('{location}')")
-            return connection.execute(query).to_arrow_table()
+        with _reader().cursor() as cursor:
+            cursor.execute("SET TimeZone = 'UTC'")
+            cursor.execute(f"CREATE OR REPLACE TEMP VIEW t AS SELECT * FROM iceberg_scan('{location}')")
+            return cursor.execute(query).to_arrow_table()
 
     # -- between them ----------------------------------------------------------------------------
 
