@@ -297,6 +297,14 @@ def test_every_column_counts_but_those_of_ours(lab: TableLab) -> None:
     assert [r["id"] for r in left(lab, [{**again[0], "f": -0.0}, {**again[1], "l": []}])] == [1, 2]
 
 
+def test_huge_values_are_compared_too(lab: TableLab) -> None:
+    huge = "x" * (2 << 20)
+    held: list[dict[str, Any]] = [{"id": 1, "v": huge}, {"id": 2, "v": huge + "a"}, {"id": 3, "v": None}]
+    lab.append(held)
+    again = [held[0], {"id": 2, "v": huge + "b"}, held[2]]
+    assert [r["id"] for r in left(lab, again)] == [2]
+
+
 def test_only_files_that_may_hold_them_are_read(lab: TableLab, monkeypatch: pytest.MonkeyPatch) -> None:
     from olake_reconcile.destinations.iceberg import overlap
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +15,8 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.types import DoubleType, FloatType, ListType, NestedField
 
 from olake_reconcile.destinations.iceberg.statistics import chunk_bounds
+
+_HUGE_BYTES: Final = 1 << 20
 
 
 class Values:
@@ -86,7 +89,8 @@ def _all_null(file: DataFile, field_id: int) -> bool:
 def comparable(array: pa.Array, *, exact: bool) -> pa.Array:
     """Return `array` as plain values whose equality is that of the source: times as numbers, uuids as bytes.
 
-    `exact` tells 0.0 from -0.0, as a value that changed; without it they are one key, as in the source.
+    `exact` tells 0.0 from -0.0, as a value that changed; without it they are one key, as in the source. It also puts a
+    digest in place of a huge value, which is to be compared and not to be kept.
     """
     type_ = array.type
     if isinstance(type_, pa.BaseExtensionType):
@@ -99,6 +103,18 @@ def comparable(array: pa.Array, *, exact: bool) -> pa.Array:
         return array.view(pa.int32())
     if pa.types.is_timestamp(type_) or pa.types.is_time64(type_):
         return array.view(pa.int64())
+    if exact and (pa.types.is_large_string(type_) or pa.types.is_large_binary(type_)):
+        return _digested(array)
     if exact and pa.types.is_floating(type_):
         return array.view(pa.int64() if pa.types.is_float64(type_) else pa.int32())
     return array
+
+
+def _digested(array: pa.Array) -> pa.Array:
+    huge = pc.greater(pc.binary_length(array), _HUGE_BYTES)
+    if not pc.any(huge).as_py():
+        return array
+    digests = [
+        f"sha256:{hashlib.sha256(array[i.as_py()].as_buffer()).hexdigest()}" for i in pc.indices_nonzero(huge)
+    ]
+    return pc.replace_with_mask(array, pc.fill_null(huge, False), pa.array(digests).cast(array.type))

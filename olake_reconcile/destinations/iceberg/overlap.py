@@ -108,6 +108,7 @@ def _rows(
                 is_deleted = pc.equal(batch.column(_OP_TYPE), "d")
                 batch = batch.filter(pc.invert(pc.fill_null(is_deleted, False)))
             arrays = [comparable(batch.column(f.name), exact=True) for f in compared]
+            del batch  # see read_rows
             yield pa.RecordBatch.from_arrays(arrays, names)
 
 
