@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
@@ -47,7 +48,7 @@ class Totals:
     rows: int = 0
     bytes: int = 0
     files: int = 0
-    policies: list[PolicyCount] = field(default_factory=list)
+    policies: dict[Load, tuple[PolicyCount, ...]] = field(default_factory=dict)
 
     def add(self, files: Sequence[WrittenFile]) -> None:
         """Count files that were committed."""
@@ -181,7 +182,7 @@ class StreamRun:
             load.abandon()
             raise
         self.totals.add(files)
-        self.totals.policies = list(load.policy_counts())
+        self.totals.policies[load] = load.policy_counts()
         self.read = load.progress()
 
     def start(self, chunks: int, rows: int | None) -> None:
@@ -212,7 +213,7 @@ class StreamRun:
             seconds=round(self.run.clock.monotonic() - self.totals.began, 3),
             snapshot=snapshot,
             position=show_position(position),
-            policies=tuple(self.totals.policies),
+            policies=_together(self.totals.policies.values()),
         )
 
 
@@ -220,3 +221,11 @@ def head_of(change: Change) -> int | None:
     """Return the snapshot that a change starts from."""
     head = change.staged.current_snapshot() if change.existing is not None else None
     return head.snapshot_id if head else None
+
+
+def _together(counts: Iterable[Iterable[PolicyCount]]) -> tuple[PolicyCount, ...]:
+    found: dict[PolicyCount, int] = {}
+    for count in chain.from_iterable(counts):
+        what = count.model_copy(update={"count": 0})
+        found[what] = found.get(what, 0) + count.count
+    return tuple(what.model_copy(update={"count": n}) for what, n in found.items())
