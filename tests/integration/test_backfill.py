@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 from lab import Lab
+from local_postgres import LocalPostgres
 from test_incremental import APPEND, BOTH, UPSERT, assert_nothing_new, assert_same, held, source
 
 from olake_reconcile.engine import first_load as engine
@@ -16,6 +18,7 @@ from olake_reconcile.model.event import (
     StreamCancelled,
     StreamCheckpoint,
     StreamCommitted,
+    StreamFailed,
     StreamStarted,
 )
 from olake_reconcile.model.stream import Stream, WriteMode
@@ -150,6 +153,26 @@ def test_an_upsert_survives_rows_that_move_between_ranges(lab: Lab) -> None:
     lab.sql("UPDATE t SET part = 4000 - part, at = clock_timestamp() WHERE id % 2 = 0")
     lab.load(settings)
     assert_same(lab, "id, part")
+
+
+def test_a_server_that_dies_in_a_first_load_costs_what_was_not_committed(tmp_path: Path) -> None:
+    with LocalPostgres(settings={"fsync": "on", "synchronous_commit": "on"}) as server:
+        lab = Lab(server, "postgres", tmp_path)
+        table(lab)
+        crashed: list[Event] = []
+
+        def crash(event: Event) -> None:
+            if isinstance(event, StreamCheckpoint) and not crashed:
+                crashed.append(event)
+                server.crash()
+
+        assert isinstance(lab.run(stream(lab), watch=crash)[-1], StreamFailed)
+        there = sum(held(lab).values())
+        server.restart()
+        lab.sql("UPDATE t SET note = 'changed', at = clock_timestamp() WHERE id IN (1, 1500, 3000)")
+        assert 0 < there < 3000
+        assert lab.load(stream(lab)).rows <= 3000 - there + 6
+        assert_same(lab)
 
 
 def test_values_that_met_their_policy_are_counted_over_all_phases_of_a_run(lab: Lab) -> None:
