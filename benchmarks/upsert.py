@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import statistics
 import subprocess
@@ -140,7 +139,9 @@ def work(task: dict[str, Any]) -> None:
     else:
         change_once(*arguments, task["what"], task["seed"])
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss: that starts with the peak of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     print(json.dumps({"seconds": seconds, "mb": peak}))
 
 
@@ -188,6 +189,7 @@ def main() -> None:
     parser.add_argument(
         "--beside", action="store_true", help="also pyiceberg's upsert, 10,000 keys into a million rows"
     )
+    parser.add_argument("--merges", type=int, default=50, help="after how many merges reads are timed")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -229,11 +231,19 @@ def main() -> None:
             if (key, partitions, rows) == ("bigint", 0, small) and options.beside:
                 for what in ("update", "pyiceberg"):
                     print(
-                        measured(folder, 1, rows=rows, changes=10_000, key=key, partitions=0, what=what),
+                        measured(
+                            folder,
+                            1,
+                            rows=rows,
+                            changes=min(10_000, rows // 10),
+                            key=key,
+                            partitions=0,
+                            what=what,
+                        ),
                         flush=True,
                     )
             if (key, partitions, rows) == ("bigint", 0, options.rows):
-                reads = list(many(folder, rows, few, 50))
+                reads = list(many(folder, rows, few, options.merges))
             shutil.rmtree(folder)
     print(
         "\n| merges | seconds of a full read | ratio to the fresh table |\n| --- | --- | --- |",

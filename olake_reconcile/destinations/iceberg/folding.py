@@ -14,9 +14,9 @@ from olake_reconcile.destinations.iceberg.live import Home, LiveFile
 
 _TOGETHER: Final = 4
 #: Larger files are worth opening.
-_SMALL_BYTES: Final = 8 << 20
+_SMALL_BYTES: Final = 4 << 20
 #: What one merge may write anew for nothing but this.
-_BUDGET_BYTES: Final = 64 << 20
+_BUDGET_BYTES: Final = 16 << 20
 _MAGNITUDE_BITS: Final = 2
 
 
