@@ -13,12 +13,12 @@ import psycopg
 import pytest
 from lab import Lab
 from local_postgres import LocalPostgres
+from test_killed_clears import PROJECT, job
 
 from olake_reconcile import wiring
 from olake_reconcile.model.run import Run, RunStatus, StreamOutcome
 from olake_reconcile.reconcile import watch
 from tests.builders import a_project
-from tests.integration.test_killed_clears import PROJECT, job
 from tests.processes.conftest import Starter, Watched, wait_until
 from tests.workspaces import Lab as Workspace
 
