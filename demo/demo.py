@@ -37,14 +37,14 @@ def main() -> None:
         fill(server)
         # Not a pipeline, wherever this runs: the first plan starts from nothing, and may.
         environment = {"SHOP_PORT": str(server.port), "SHOP_PASSWORD": server.password, "CI": ""}
-        story(environment)
+        story(environment, server)
     say("Done")
     print(f"It took {time.monotonic() - started:.0f} s. The server is gone; the warehouse is still there:")
     print(f"  {(WORKSPACE / 'warehouse').relative_to(ROOT)}")
     print('  .venv/bin/python demo/query.py "SELECT * FROM sales.orders LIMIT 5"')
 
 
-def story(environment: dict[str, str]) -> None:
+def story(environment: dict[str, str], server: LocalPostgres) -> None:
     say("Jobs are YAML files")
     lay_out_workspace()
     show("olake.yaml")
@@ -82,6 +82,14 @@ def story(environment: dict[str, str]) -> None:
     olake("sync daily_orders", env=environment)
     query("SELECT count(*) AS orders, count(*) FILTER (status = 'draft') AS drafts FROM sales.orders")
 
+    say("The shop goes on; customers are incremental: only what is new or changed is read")
+    sql(server, "UPDATE customers SET email = 'new@example.org', changed_at = now() WHERE id IN (8, 9)")
+    sql(server, "INSERT INTO customers VALUES (5001, 'zoe@example.org', 'FR', false)")
+    olake("sync master_data", env=environment)
+    query(
+        "SELECT count(*) AS customers, count(*) FILTER (email = 'new@example.org') AS changed FROM master.customers"
+    )
+
     say("What happened")
     olake("status", env=environment)
     olake("history daily_orders", env=environment)
@@ -101,6 +109,12 @@ def fill(server: LocalPostgres) -> None:
 def lay_out_workspace() -> None:
     shutil.rmtree(WORKSPACE, ignore_errors=True)
     shutil.copytree(HERE / "files", WORKSPACE)
+
+
+def sql(server: LocalPostgres, statement: str) -> None:
+    print(f'\n$ psql shop -c "{statement}"', flush=True)
+    with psycopg.connect(server.conninfo("shop"), autocommit=True) as connection:
+        connection.execute(statement.encode())
 
 
 def say(text: str) -> None:

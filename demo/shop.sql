@@ -8,8 +8,10 @@ CREATE TABLE customers (
     deleted boolean NOT NULL,
     born date,
     preferences jsonb,
-    last_ip inet
+    last_ip inet,
+    changed_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX ON customers (changed_at);
 INSERT INTO customers
 SELECT n, 'customer' || n || '@example.org', (ARRAY['DE', 'FR', 'IN', 'US'])[1 + n % 4], n % 50 = 0,
        CASE WHEN n % 10 > 0 THEN DATE '1950-01-01' + (n * 7 % 20000)::int END,
