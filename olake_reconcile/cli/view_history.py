@@ -10,9 +10,10 @@ import click
 
 from olake_reconcile.cli.output import printable
 from olake_reconcile.cli.table import Column, table_lines, wrapped
-from olake_reconcile.cli.view_status import paint, position_words, status_words
+from olake_reconcile.cli.view_status import paint, status_words
 from olake_reconcile.model.figures import ago, runtime, short_count, size
 from olake_reconcile.model.pace import pace
+from olake_reconcile.model.position import position_words
 from olake_reconcile.model.run import Run, RunStatus, StreamOutcome
 
 _RUNS = [

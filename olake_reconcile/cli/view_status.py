@@ -12,6 +12,7 @@ from olake_reconcile.cli.output import printable
 from olake_reconcile.cli.table import Column, table_lines, wrapped
 from olake_reconcile.model.figures import ago, ahead, runtime, short_count, size, span, wall
 from olake_reconcile.model.pace import pace
+from olake_reconcile.model.position import position_words
 from olake_reconcile.model.run import Run, RunStatus
 from olake_reconcile.model.schedule import parse_schedule
 from olake_reconcile.model.schedule_words import schedule_words
@@ -219,10 +220,3 @@ def _stream_row(stream: StreamOverview, now: datetime) -> list[str]:
         position_words(stream.position),
         stream.table,
     ]
-
-
-def position_words(position: dict[str, object]) -> str:
-    """Return a position on one line: what the next run goes on from."""
-    return ", ".join(
-        f"{key} {value}" for key, value in sorted(position.items()) if value not in (None, "", {}, [])
-    )

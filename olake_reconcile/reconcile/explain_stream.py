@@ -9,6 +9,7 @@ from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.figures import ago, runtime, short_count, size
 from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.pace import pace
+from olake_reconcile.model.position import position_words
 from olake_reconcile.model.run import Run, RunQuery, RunStatus, StreamOutcome
 from olake_reconcile.model.stored import StoredStream, StreamPhase
 from olake_reconcile.plan.actions import Action, Rebuild
@@ -126,8 +127,7 @@ def _data(stream: StoredStream, now: datetime) -> Iterator[Statement]:
             topic=Topic.FRESH, text=text, facts={"as_of": moment.isoformat(), "table": str(stream.place)}
         )
     if stream.position:
-        position = ", ".join(f"{key} {value}" for key, value in sorted(stream.position.items()))
-        text = f"The next run goes on from {position}."
+        text = f"The next run goes on from {position_words(stream.position)}."
         yield Statement(topic=Topic.POSITION, text=text, facts=stream.position)
     elif stream.phase is StreamPhase.LIVE and stream.spec.get("sync_mode") == "full_refresh":
         yield Statement(topic=Topic.POSITION, text="It has none: full_refresh reads everything each time.")
