@@ -30,6 +30,7 @@ from olake_reconcile.model.stream import canonical_stream
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.secrets import Secrets
 from tests.crash.driver import watched
+from tests.schedule.launching import DirectLauncher
 from tests.workspaces import PROJECT_YAML, Lab, Outcome, a_lab
 
 JOBS = ("daily", "weekly")
@@ -331,7 +332,13 @@ class Life(RuleBasedStateMachine):
             holder = services.holder.model_copy(update={"pid": os.getpid(), "started": f"{self.lives}"})
             return watched(replace(services, clock=self.clock, holder=holder), calls, watch)
 
-        with mock.patch.object(wiring, "services_for", services_for):
+        def launcher(root: Path, project: Project) -> DirectLauncher:
+            # Runs are made here too, so that they have the clock, and die with the command that started them.
+            return DirectLauncher(services_for(root, project, wiring.system_secrets(root)), project.uid)
+
+        with mock.patch.multiple(
+            wiring, services_for=services_for, warm_launcher=launcher, launcher=launcher
+        ):
             try:
                 return self.lab.run(*arguments)
             except Killed:
