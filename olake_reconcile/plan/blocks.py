@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from olake_reconcile.model.codec import place_of
 from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import StoredJob, StoredStream
@@ -11,6 +9,7 @@ from olake_reconcile.model.stream import Stream
 from olake_reconcile.model.table import Owner, TableFacts, TablePlace
 from olake_reconcile.plan.actions import Block
 from olake_reconcile.plan.context import Context
+from olake_reconcile.plan.words import written
 
 
 def held(stored_job: StoredJob, consequence: str) -> tuple[Block, ...]:
@@ -56,8 +55,7 @@ def taken(
     if owner is not None and owner.project == context.desired.project.uid and owner.stream == stream_uid:
         return ()
     adoptable = new is not None and not (owner and is_deployed(context, owner))
-    address = json.dumps(new.short, ensure_ascii=False) if new else ""
-    document = f"{{kind: Import, address: {address}}}" if adoptable else ""
+    document = f"{{kind: Import, address: {written(new.short)}}}" if new and adoptable else ""
     return (
         Block(
             code="table-exists",

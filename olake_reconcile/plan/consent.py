@@ -14,6 +14,7 @@ from olake_reconcile.plan.actions import Action, Block, Consent, Rebuild, Remove
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.options import Options
+from olake_reconcile.plan.words import written
 
 FEWEST_STREAMS = 10  # percentages of fewer mean nothing
 
@@ -124,9 +125,8 @@ def _guard(
 
 
 def _approval(action: Rebuild | Remove, allow: str, change: str) -> str:
-    """Return the document to commit, as one line of YAML (JSON strings are YAML strings)."""
-    # A dollar in a file begins a reference; two are one.
-    address = json.dumps(action.address.short.replace("$", "$$"), ensure_ascii=False)
+    """Return the document to commit, as one line of YAML."""
+    address = written(action.address.short)
     # Digits alone, or with one `e`, would be a number in YAML.
     change = json.dumps(change) if change.replace("e", "", 1).isdecimal() else change
     return f"{{kind: Approval, address: {address}, allow: {allow}, change: {change}}}"

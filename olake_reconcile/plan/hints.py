@@ -5,7 +5,6 @@ A hint is a note with the `Moved` document to paste. It changes nothing, and a w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Any
@@ -15,6 +14,7 @@ from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.plan.actions import Action, Create, Remove
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.leaving import removal_of
+from olake_reconcile.plan.words import written
 
 # How like two names of streams must be; `orders` and `sales_orders` are 0.67.
 _ALIKE = 0.5
@@ -34,7 +34,7 @@ def with_hints(context: Context, actions: Sequence[Action]) -> list[Action]:
 def _with_hint(action: Create, before: Address | None) -> Action:
     if before is None:
         return action
-    old, new = (json.dumps(a.short, ensure_ascii=False) for a in (before, action.address))
+    old, new = (written(a.short) for a in (before, action.address))
     keeps = "its tables, positions and history" if before.kind in ("job", "stream") else "what it was"
     note = (
         f"looks like {before.short} under another name: to keep {keeps}, "
