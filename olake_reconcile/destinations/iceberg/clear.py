@@ -18,6 +18,7 @@ from pyiceberg.serializers import FromInputFile
 from pyiceberg.table.metadata import TableMetadata
 
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, load_table, open_catalog
+from olake_reconcile.destinations.iceberg.expire import expired_lists, manifests_of
 from olake_reconcile.destinations.iceberg.files import delete_files, remove_empty_folders
 from olake_reconcile.destinations.iceberg.owner import require_ours
 from olake_reconcile.model.table import Owner, TablePlace
@@ -73,6 +74,7 @@ def _delete_all(io: FileIO, location: str, metadata: TableMetadata, keep: Iterab
     manifests = {m.manifest_path: m for m in _manifests(io, metadata)}
     data = {path for m in manifests.values() for path in _data_files(io, m)}
     lists = {s.manifest_list for s in metadata.snapshots if s.manifest_list}
+    lists |= set(expired_lists(metadata.properties))
     statistics = {s.statistics_path for s in (*metadata.statistics, *metadata.partition_statistics)}
     older = {entry.metadata_file for entry in metadata.metadata_log} - kept - {location}
     for group in (data, statistics, set(manifests), lists, older, {location}):
@@ -85,6 +87,7 @@ def _manifests(io: FileIO, metadata: TableMetadata) -> Iterator[ManifestFile]:
         # A list that is gone went after its manifests, and these after their data: nothing is left of it.
         with suppress(FileNotFoundError):
             yield from snapshot.manifests(io)
+    yield from manifests_of(io, expired_lists(metadata.properties))
 
 
 def _data_files(io: FileIO, manifest: ManifestFile) -> Iterator[str]:

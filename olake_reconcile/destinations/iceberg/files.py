@@ -81,9 +81,10 @@ class _OpenFile:
 class DataWriter:
     """Writes the rows of one thread. Either `finish` or `abandon` ends it."""
 
-    def __init__(self, io: FileIO, format_: TableFormat, prefix: str) -> None:
+    def __init__(self, io: FileIO, format_: TableFormat, prefix: str, file_bytes: int = FILE_BYTES) -> None:
         self._io = io
         self._format = format_
+        self._file_bytes = file_bytes
         self._arrow = format_.arrow()
         self._prefix = prefix
         self._splitter = Splitter(format_.spec, format_.schema)
@@ -126,6 +127,8 @@ class DataWriter:
         for file in self._open.values():
             with suppress(OSError):  # on a full disk even closing fails, and the file must go all the more
                 file.stream.close()
+            # Else it writes a footer when it is collected, and complains on stderr that it cannot.
+            file.writer.is_open = False
         self._open.clear()
         delete_files(self._io, self._locations)
 
@@ -136,7 +139,7 @@ class DataWriter:
         file = self._open.pop(key, None) or self._start(table)
         self._open[key] = file
         file.writer.write_table(table, row_group_size=max(table.num_rows, 1))
-        if file.stream.tell() >= FILE_BYTES:
+        if file.stream.tell() >= self._file_bytes:
             self._close(key)
 
     def _start(self, first: pa.Table) -> _OpenFile:

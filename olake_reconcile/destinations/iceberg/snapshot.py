@@ -46,7 +46,8 @@ _MERGED_TOGETHER: Final = 8
 class Delta:
     """What a snapshot changes: files that come, entries that go, and what of the head stays as it is.
 
-    `parent` is the head that it changes; None begins a history. `kept` are manifests of the head that go on unchanged, `carried` live entries of all its other manifests. Data files
+    `parent` is the head that it changes; None begins a history. With `same_rows` other files hold what the removed ones
+    held, which maintenance says and nobody else. `kept` are manifests of the head that go on unchanged, `carried` live entries of all its other manifests. Data files
     and delete files are told apart by their own content.
     """
 
@@ -55,6 +56,7 @@ class Delta:
     removed: Sequence[ManifestEntry] = ()
     kept: Sequence[ManifestFile] = ()
     carried: Sequence[ManifestEntry] = ()
+    same_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +273,8 @@ def _binds(spec: PartitionSpec, schema: Schema) -> bool:
 
 
 def _operation(delta: Delta) -> Operation:
+    if delta.same_rows:
+        return Operation.REPLACE
     if delta.parent is None or not (
         delta.removed or any(f.content != DataFileContent.DATA for f in delta.added)
     ):
