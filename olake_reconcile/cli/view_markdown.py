@@ -13,6 +13,7 @@ from typing import TypeVar
 import click
 
 from olake_reconcile.cli.markdown import code, fenced, folded, table
+from olake_reconcile.cli.view_drift import drift_lines, unseen_words
 from olake_reconcile.cli.view_impact import cost_words, duration, size_words
 from olake_reconcile.cli.view_narrowed import NOTHING_SELECTED, narrowed_banner
 from olake_reconcile.cli.view_plan import NEW_STATE, NO_CHANGES, against_words, block_lines, totals_words
@@ -54,6 +55,7 @@ def render_markdown(plan: Plan, diagnostics: Sequence[Diagnostic] = (), limit: i
         *_clears(plan, room),
         *_blocks(plan, room),
         *_details(plan, room),
+        *_drift(plan, room),
         *_diagnostics(diagnostics, room),
     ]
     said = [room.words()] if room.left_out else []
@@ -224,6 +226,21 @@ def _details(plan: Plan, room: _Room) -> Iterator[str]:
         )
         summary = f"Unmanaged: {counted(len(plan.unmanaged), 'job')} that no file declares and that sync on"
         yield folded(summary, "\n".join(jobs))
+
+
+def _drift(plan: Plan, room: _Room) -> Iterator[str]:
+    """What moved without us, after all that the plan does."""
+    number = len(plan.drift.differences)
+    if plan.drift.found:
+        shown = room.fill(plan.drift.found, lambda d: "\n".join(drift_lines(d)), "drift", share=8_000)
+        held = len(plan.drift.found) - number
+        also = f"{', ' if number else ''}{counted(held, 'job')} held" if held else ""
+        moved = f"{counted(number, 'thing')} moved without us" if number else ""
+        yield folded(
+            f"Drift, not part of the plan: {moved}{also}", fenced("text", "\n".join(shown).split("\n"))
+        )
+    if unseen := unseen_words(plan.drift):
+        yield fenced("text", [unseen])
 
 
 def _owned(plan: Plan, action: Action) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from olake_reconcile.cli.output import printable
+from olake_reconcile.cli.view_drift import drift_section
 from olake_reconcile.cli.view_impact import cost_words, impact_lines, row_words, total_rows
 from olake_reconcile.cli.view_narrowed import NOTHING_SELECTED, narrowed_banner, narrowed_foot
 from olake_reconcile.cli.view_waiting import waiting_lines
@@ -68,6 +69,8 @@ def render_plan(plan: Plan, now: datetime | None = None) -> str:
         parts.append("\n".join(_kept(kept)) + ("\n" if changes else ""))
     if changes:
         parts.append("\n".join(_totals(plan)))
+    if section := list(drift_section(plan.drift)):
+        parts.append("\n" + "\n".join(section))
     if plan.unmanaged:
         parts.append("\n" + "\n".join(_unmanaged(plan.unmanaged)))
     if plan.waiting:

@@ -37,7 +37,15 @@ from olake_reconcile.model.event import (
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.model.stream import SyncMode, canonical_stream
-from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
+from olake_reconcile.model.table import (
+    Owner,
+    TableAbsent,
+    TableFacts,
+    TablePlace,
+    TableStatus,
+    TableTrace,
+    TableUnknown,
+)
 
 _BYTES_PER_ROW = 100
 
@@ -328,4 +336,5 @@ def _status(table: Any) -> TableStatus:
         owner=owner,
         snapshot=table.get("snapshot"),
         position=table.get("position"),
+        trace=TableTrace(**table["trace"]) if "trace" in table else None,
     )

@@ -28,6 +28,8 @@ class Safety(Model):
     max_deletes_percent: Percent = 10
     prune: bool = False
     auto_rebuild: bool = False
+    self_heal: bool = False
+    self_heal_rebuild: bool = False
     keep_cleared: int = 0  # seconds
 
 

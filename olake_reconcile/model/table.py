@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from olake_reconcile.model.base import Model
 
 
@@ -31,6 +33,22 @@ class Owner(Model):
     stream_id: str = ""  # namespace.name; tables of the first release lack it
 
 
+class TableTrace(Model):
+    """What tells whether others touched a table since our last commit, from its metadata alone.
+
+    `settings` are the properties of ours that differ, as (what we set, what is there; None: nothing). Columns and
+    partition fields bear their destination names. `schema_edits` and `foreign` are words, one for each edit or commit.
+    """
+
+    runs: tuple[str, ...] = ()  # whose commits are behind it, the newest first; none: no commit of ours is
+    settings: dict[str, tuple[str, str | None]] = Field(default_factory=dict)
+    partition_by: tuple[str, ...] = ()
+    columns: dict[str, str] = Field(default_factory=dict)  # without those that the source has no more
+    schema_edits: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    rolled_back: bool = False  # our newest commit is not behind the table's head
+
+
 class TableFacts(Model):
     """What a table's own metadata says. None means that the metadata does not tell."""
 
@@ -41,6 +59,7 @@ class TableFacts(Model):
     snapshot: str | None
     soft_deleted: int | None = None  # how many of the rows were deleted at the source
     position: dict[str, Any] | None = None  # where the last run ended, committed with its rows
+    trace: TableTrace | None = None
 
 
 class TableAbsent(Model):

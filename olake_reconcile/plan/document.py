@@ -27,6 +27,7 @@ from olake_reconcile.plan.actions import (
     Update,
     is_clear,
 )
+from olake_reconcile.plan.drift import DriftReport
 from olake_reconcile.plan.options import DEFAULT_ENVIRONMENT
 from olake_reconcile.plan.plan import Plan, Unmanaged, summarise
 
@@ -49,7 +50,7 @@ def plan_document(plan: Plan, diagnostics: Sequence[Diagnostic] = ()) -> dict[st
         "summary": summary,
         "impact": plan.cost.model_dump(),
         "resource_changes": [_resource_change(a) for a in plan.actions],
-        "drift": [],
+        "drift": [d.model_dump(mode="json") for d in plan.drift.found],
         "unmanaged": [u.model_dump() for u in plan.unmanaged],
         "uses": plan.uses,
         "owners": plan.owners,
@@ -68,7 +69,14 @@ def _if_said(plan: Plan) -> dict[str, Any]:
         found["waiting"] = [waiting.model_dump(mode="json") for waiting in plan.waiting]
     if plan.blocked:
         found["blocked"] = [block.model_dump(mode="json") for block in plan.blocked]
+    if unseen := _unseen(plan.drift):
+        found["drift_unseen"] = unseen
     return found
+
+
+def _unseen(report: DriftReport) -> dict[str, int]:
+    counts = {"tables": report.tables_unseen, "streams": report.streams_unseen}
+    return counts if any(counts.values()) else {}
 
 
 def plan_hash(plan: Plan) -> str:
@@ -210,8 +218,18 @@ def _since_1_0(document: dict[str, Any]) -> dict[str, Any]:
         "revision": against.get("revision"),
         "rebuilds_at_once": impact.get("rebuilds_at_once"),
         "owners": document.get("owners"),
+        "drift": _drift(document),
     }
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _drift(document: dict[str, Any]) -> DriftReport:
+    unseen = document.get("drift_unseen", {})
+    return DriftReport(
+        found=document["drift"],
+        tables_unseen=unseen.get("tables", 0),
+        streams_unseen=unseen.get("streams", 0),
+    )
 
 
 _NAMES = {

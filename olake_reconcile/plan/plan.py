@@ -36,6 +36,7 @@ from olake_reconcile.plan.actions import (
 )
 from olake_reconcile.plan.consent import with_consent
 from olake_reconcile.plan.context import Context, Verdict
+from olake_reconcile.plan.drift import DriftReport
 from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.endpoints import Kind, endpoint_action, removed_endpoints, verdict_of
 from olake_reconcile.plan.freeing import held_up, waits, with_places_of_other_jobs
@@ -90,6 +91,8 @@ class Plan(Model):
     new_state: bool
     actions: tuple[Action, ...]
     unmanaged: tuple[Unmanaged, ...] = ()
+    # What moved without us, as far as somebody looked: beside the actions, and never part of the plan's hash.
+    drift: DriftReport = DriftReport()
     # What the plan starts from: the state itself, an exported one, or a revision of the files as if applied.
     against: Literal["state", "export", "revision"] = "state"
     revision: str = Field("", pattern=r"^[0-9a-f]{0,64}$")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from olake_reconcile.diagnostics import Severity
 from olake_reconcile.plan.actions import Consent, Loss
 from olake_reconcile.plan.document import FORMAT_VERSION
+from olake_reconcile.plan.drift import DriftKind, Healing
 from olake_reconcile.plan.effects import Reason
 
 Kind = Literal["source", "destination", "job", "stream"]
@@ -182,6 +183,27 @@ class PlanUnmanaged(BaseModel):
     streams: int
 
 
+class PlanDrift(BaseModel):
+    """What moved without us. It is no part of the plan, nor of its hash."""
+
+    address: str
+    kind: DriftKind
+    message: str
+    expected: Any
+    found: Any
+    remedy: str
+    healing: Healing = Field(
+        description="Who puts it right: the loop, nobody any more (it came back), a person, or nobody has to."
+    )
+
+
+class PlanUnseen(BaseModel):
+    """What no drift was looked for in."""
+
+    tables: int
+    streams: int
+
+
 class PlanDiagnostic(BaseModel):
     """A finding in the files or on the way."""
 
@@ -213,7 +235,8 @@ class PlanDocument(BaseModel):
         description="For each job that is touched, the endpoints that it uses, with their serials."
     )
     owners: dict[str, str] = Field({}, description="Who owns each touched job, where its file says.")
-    drift: list[dict[str, Any]]
+    drift: list[PlanDrift]
+    drift_unseen: PlanUnseen | None = Field(None, description="There when not all was looked at.")
     unmanaged: list[PlanUnmanaged]
     diagnostics: list[PlanDiagnostic]
 

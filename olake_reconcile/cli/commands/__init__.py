@@ -7,6 +7,7 @@ import click
 from olake_reconcile.cli.commands.apply import apply
 from olake_reconcile.cli.commands.clear import clear
 from olake_reconcile.cli.commands.diff_plan import diff_plan
+from olake_reconcile.cli.commands.drift import drift
 from olake_reconcile.cli.commands.endpoints import check, discover
 from olake_reconcile.cli.commands.explain import explain
 from olake_reconcile.cli.commands.history import history
@@ -28,6 +29,7 @@ COMMANDS: tuple[click.Command, ...] = (
     apply,
     show,
     diff_plan,
+    drift,
     sync,
     cancel,
     clear,

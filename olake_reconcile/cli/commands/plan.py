@@ -90,7 +90,7 @@ def plan(
     )
     with mistakes_reported(session, form):
         basis = basis_of(session, base, exported)
-        made, warnings = planned(session, options, connect=not no_refresh, basis=basis)
+        made, warnings = planned(session, options, connect=not no_refresh, basis=basis, drift=True)
     session.warn(warnings)
     refuse_new_state(made, allowed=new_state)
     diagnostics = [*session.workspace.diagnostics, *warnings]

@@ -10,6 +10,7 @@ from pyiceberg.table.snapshots import Snapshot
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, load_table, open_catalog
 from olake_reconcile.destinations.iceberg.owner import owner_of
 from olake_reconcile.destinations.iceberg.position import position_of
+from olake_reconcile.destinations.iceberg.trace import trace_of
 from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.table import TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
 
@@ -24,6 +25,20 @@ def observe(house: Lakehouse, places: Sequence[TablePlace]) -> dict[TablePlace, 
             return {place: _status(catalog, place) for place in places}
     except ReconcileError as error:
         return {place: TableUnknown(reason=f"{error.summary}: {error.why}") for place in places}
+
+
+def missing(house: Lakehouse, places: Sequence[TablePlace]) -> frozenset[TablePlace]:
+    """Return those of `places` that the catalog does not list; no table's metadata is read."""
+    if not house.database.exists():
+        return frozenset(places)
+    with open_catalog(house) as catalog:
+        listed = {
+            identifier
+            for database in {place.database for place in places}
+            if catalog.namespace_exists((database,))
+            for identifier in catalog.list_tables((database,))
+        }
+    return frozenset(place for place in places if (place.database, place.table) not in listed)
 
 
 def _status(catalog: SqlCatalog, place: TablePlace) -> TableStatus:
@@ -41,6 +56,7 @@ def _status(catalog: SqlCatalog, place: TablePlace) -> TableStatus:
         owner=owner_of(table.properties),
         snapshot=str(head.snapshot_id) if head else None,
         position=position_of(table.metadata),
+        trace=trace_of(table.metadata),
     )
 
 
