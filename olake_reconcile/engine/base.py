@@ -16,6 +16,8 @@ from olake_reconcile.model.base import Model
 from olake_reconcile.model.catalogue import Catalogue
 from olake_reconcile.model.config import IcebergConfig, PostgresConfig
 from olake_reconcile.model.event import Event
+from olake_reconcile.model.maintenance import Maintenance
+from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.stream import Stream
 from olake_reconcile.model.table import Owner, TablePlace, TableStatus
 
@@ -68,6 +70,24 @@ class SyncRequest(Model):
     fence: int = 0
 
 
+class MaintenanceTask(Model):
+    """One table to maintain: whose it is, and how."""
+
+    stream: StreamId
+    place: TablePlace
+    owner: Owner
+    settings: Maintenance = Maintenance()
+
+
+class MaintenanceRequest(Model):
+    """Maintenance of a job's tables. `scratch` is an existing empty folder; the caller removes it."""
+
+    run_id: str
+    destination: OpenDestination
+    tasks: tuple[MaintenanceTask, ...]
+    scratch: Path
+
+
 class ClearTicket(Model):
     """What a clear will delete, looked up before it starts so that a killed clear can be finished.
 
@@ -112,6 +132,16 @@ class Engine(Protocol):
         Refuses (StreamFailed) a table whose owner is another than the task's. When the source cannot be
         reached at all, every stream fails; nothing is raised. `cancelled` is asked often; after it has said
         yes no further commit starts. A task may be repeated after any crash.
+        """
+        ...
+
+    def maintain(self, request: MaintenanceRequest, emit: Emit, cancelled: Cancelled) -> None:
+        """Put the tables in order, and emit exactly one of `StreamCommitted`, `StreamFailed`, `StreamCancelled` for each.
+
+        Rows, position and owner stay as they are; what a reader has begun on can be read for the grace time. Runs may
+        write meanwhile: whoever commits first wins. The work of one call is bounded, what is left is for the next; done
+        again it finds little to do. A table that is not there is committed without rows. Refuses (StreamFailed) a table
+        of another owner. `cancelled` is asked often; what was committed by then stays.
         """
         ...
 

@@ -16,6 +16,7 @@ from olake_reconcile.engine.base import (
     Checked,
     ClearTicket,
     Emit,
+    MaintenanceRequest,
     OpenDestination,
     OpenSource,
     StreamTask,
@@ -111,6 +112,12 @@ class EmbeddedEngine:
             )
             for task in request.tasks:
                 emit(_run_task(run, task, emit, cancelled))
+
+    def maintain(self, request: MaintenanceRequest, emit: Emit, cancelled: Cancelled) -> None:
+        """Put the tables in order, one after the other; each ends in exactly one event."""
+        from olake_reconcile.engine.maintenance import maintain
+
+        maintain(request, emit, cancelled, self._clock)
 
     def adopt(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
         """Make the table at `place` that of `owner`, in a commit of properties alone."""

@@ -19,6 +19,7 @@ from olake_reconcile.engine.base import (
     Checked,
     ClearTicket,
     Emit,
+    MaintenanceRequest,
     OpenDestination,
     OpenSource,
     StreamTask,
@@ -229,6 +230,27 @@ class ScriptedEngine:
                 **({"position": _position(task, upto, last=last)} if _by_cursor(task) else {}),
             }
         return snapshot
+
+    def maintain(self, request: MaintenanceRequest, emit: Emit, cancelled: Cancelled) -> None:
+        """Note for every table that it was maintained."""
+        for task in request.tasks:
+            held_up = f"maintenance of {task.place}"
+            while self._is_held_up(held_up) and not cancelled():
+                pass
+            if cancelled():
+                emit(StreamCancelled(stream=task.stream))
+                continue
+            with self.changing() as world:
+                table = world["tables"].get(str(task.place))
+                ours = table is None or _same_stream(table.get("owner"), task.owner)
+                failure = world["failures"].get(held_up) if ours else f"table {task.place} is not ours"
+                if table is not None and failure is None:
+                    table["maintained"] = table.get("maintained", 0) + 1
+            if failure is not None:
+                emit(StreamFailed(stream=task.stream, summary=failure))
+                continue
+            snapshot = str((table or {}).get("snapshot", ""))
+            emit(StreamCommitted(stream=task.stream, rows=0, bytes=0, files=0, seconds=0, snapshot=snapshot))
 
     def adopt(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
         """Make the table at `place` that of `owner`."""

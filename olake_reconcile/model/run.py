@@ -1,4 +1,4 @@
-"""Runs: one execution of a job, of type sync or clear (design §7)."""
+"""Runs: one execution of a job: a sync, a clear, or maintenance of its tables (design §7)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ class RunType(StrEnum):
 
     SYNC = "sync"
     CLEAR = "clear"
+    MAINTENANCE = "maintenance"
 
     @property
     def label(self) -> str:
-        """OLake's words."""
-        return "Sync" if self is RunType.SYNC else "Clear Destination"
+        """OLake's words, where it has some."""
+        return {"sync": "Sync", "clear": "Clear Destination"}.get(self.value, "Maintenance")
 
 
 class RunStatus(StrEnum):

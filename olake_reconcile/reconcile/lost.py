@@ -23,9 +23,9 @@ def is_lost(run: Run) -> bool:
 
 
 def close_lost_runs(services: Services, job: str | None = None) -> list[Run]:
-    """Close every sync whose process died; return them as they ended. A clear is finished by the next apply."""
+    """Close every run whose process died; return them as they ended. A clear is finished by the next apply."""
     runs = services.store.runs(job)
-    return [close_lost(services, run) for run in runs if run.type is RunType.SYNC and is_lost(run)]
+    return [close_lost(services, run) for run in runs if run.type is not RunType.CLEAR and is_lost(run)]
 
 
 def close_lost(services: Services, run: Run) -> Run:
@@ -61,6 +61,7 @@ def close_dead(services: Services, order: RunOrder) -> Run | ReconcileError:
 
 
 def _release(services: Services, run: Run) -> None:
+    prefix = "maintenance" if run.type is RunType.MAINTENANCE else "job"
     for lease in services.store.leases():
-        if lease.name == f"job:{run.job}" and lease.holder == run.holder and is_dead(lease.holder):
+        if lease.name == f"{prefix}:{run.job}" and lease.holder == run.holder and is_dead(lease.holder):
             services.store.release(lease)

@@ -14,7 +14,7 @@ from olake_reconcile.model.desired import Desired
 from olake_reconcile.model.endpoint import Destination
 from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.observed import Observed, SeenStreams, ValueState
-from olake_reconcile.model.run import RunStatus
+from olake_reconcile.model.run import RunStatus, RunType
 from olake_reconcile.model.stored import Stored
 from olake_reconcile.model.table import TablePlace, TableStatus, TableUnknown
 from olake_reconcile.plan.consent import unused_approvals
@@ -103,7 +103,8 @@ def _observe(
             if cached.source == source_settings(desired.sources[name], services.secrets):
                 identities[Address("source", name)] = cached.catalogue.identity
             streams[name] = cached.catalogue.streams
-    running = frozenset(r.job for r in services.store.runs(limit=1000) if r.status is RunStatus.RUNNING)
+    runs = [r for r in services.store.runs(limit=1000) if r.type is not RunType.MAINTENANCE]
+    running = frozenset(r.job for r in runs if r.status is RunStatus.RUNNING)
     values, warnings = _values(services, desired, stored)
     return Observed(
         values=values,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from olake_reconcile.model.journal import ApplyStatus
-from olake_reconcile.model.run import Run, RunQuery, RunStatus
+from olake_reconcile.model.run import Run, RunQuery, RunStatus, RunType
 from olake_reconcile.state.runs import read_runs
 from olake_reconcile.state.sqlite import SqliteDatabase
 from olake_reconcile.state.tables import applies, jobs, runs
@@ -46,9 +46,13 @@ class HistoryTables:
             return tuple(read_runs(connection, found)) if connection is not None else ()
 
     def latest_runs(self, status: RunStatus | None = None) -> Mapping[str, Run]:
-        """Return the latest run of each stored job, of that status if one is given, without its streams."""
+        """Return the latest run of each stored job, of that status if one is given, without its streams.
+
+        Maintenance does not count: how it went says nothing of how a job's syncs do.
+        """
         # One look at the index per job: a history of 60,000 runs is not read for it.
-        one = sa.select(runs.c.id).where(runs.c.job == jobs.c.name).order_by(*_LATEST_FIRST).limit(1)
+        counts = runs.c.type != RunType.MAINTENANCE.value
+        one = sa.select(runs.c.id).where(runs.c.job == jobs.c.name, counts).order_by(*_LATEST_FIRST).limit(1)
         if status is not None:
             one = one.where(runs.c.status == status)
         ids = sa.select(one.correlate(jobs).scalar_subquery().label("id")).select_from(jobs).subquery()

@@ -13,7 +13,15 @@ from typing import Any, Protocol
 
 import pytest
 
-from olake_reconcile.engine.base import Engine, OpenDestination, OpenSource, StreamTask, SyncRequest
+from olake_reconcile.engine.base import (
+    Engine,
+    MaintenanceRequest,
+    MaintenanceTask,
+    OpenDestination,
+    OpenSource,
+    StreamTask,
+    SyncRequest,
+)
 from olake_reconcile.errors import Blocked, ReconcileError, Unreachable
 from olake_reconcile.model.event import (
     Event,
@@ -25,6 +33,7 @@ from olake_reconcile.model.event import (
     StreamStarted,
 )
 from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.model.stream import SyncMode
 from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
 from tests.builders import a_stream
@@ -291,7 +300,13 @@ class EngineContract:
         position = self.read_by_cursor(bench, ONE).position
         ticket = bench.engine.prepare_clear(bench.destination, place(ONE), owner(ONE))
         bench.engine.clear(bench.destination, ticket)
-        assert self.read_by_cursor(bench, ONE, position).rows == 5
+        # The caller forgets it with the clear. One who has not, and whose table is gone, is not started over.
+        events = self.sync(bench, [by_cursor(ONE, position)])
+        assert isinstance(events[-1], StreamFailed)
+        assert events[-1].becomes is StreamPhase.NEEDS_RESYNC
+        assert bench.engine.missing(bench.destination, [place(ONE)]) == {place(ONE)}
+        assert self.read_by_cursor(bench, ONE).rows == 5
+        assert not bench.engine.missing(bench.destination, [place(ONE)])
 
     # Cancelling
 
@@ -317,6 +332,60 @@ class EngineContract:
         self.sync(bench, [task(ONE)], cancelled=lambda: True)
         assert self.ends(self.sync(bench, [task(ONE)])) == {ONE: StreamCommitted}
         assert self.rows(bench, ONE) == 4
+
+    # Maintaining
+
+    def maintain(
+        self, bench: Bench, *streams: str, cancelled: Callable[[], bool] = never, **owned: Any
+    ) -> list[Event]:
+        """Maintain the tables; return every event."""
+        events: list[Event] = []
+        tasks = tuple(
+            MaintenanceTask(stream=StreamId.parse(s), place=place(s), owner=owner(s, **owned))
+            for s in streams
+        )
+        with TemporaryDirectory(dir=bench.folder) as scratch:
+            request = MaintenanceRequest(
+                run_id="run2", destination=bench.destination, tasks=tasks, scratch=Path(scratch)
+            )
+            bench.engine.maintain(request, events.append, cancelled)
+        return events
+
+    def test_a_maintained_table_keeps_rows_position_and_owner_and_can_be_read_on(self, bench: Bench) -> None:
+        for rows in (2, 4, 6, 8, 10):
+            bench.fill(ONE, rows)
+            position = self.read_by_cursor(bench, ONE).position
+        before = self.status(bench, ONE)
+        assert isinstance(before, TableFacts)
+        for _ in range(2):
+            assert self.ends(self.maintain(bench, ONE)) == {ONE: StreamCommitted}
+            after = self.status(bench, ONE)
+            assert isinstance(after, TableFacts)
+            assert (after.rows, after.position, after.owner) == (10, position, owner(ONE))
+            assert (after.files or 0) <= (before.files or 0)
+        bench.fill(ONE, 12)
+        assert self.read_by_cursor(bench, ONE, position).rows == 2
+
+    def test_every_table_to_maintain_ends_in_one_event_and_a_missing_one_is_no_failure(
+        self, bench: Bench
+    ) -> None:
+        self.load(bench, ONE, 3)
+        ends = self.ends(self.maintain(bench, ONE, MISSING))
+        assert ends == {ONE: StreamCommitted, MISSING: StreamCommitted}
+        assert isinstance(self.status(bench, MISSING), TableAbsent)
+
+    def test_anothers_table_is_not_maintained(self, bench: Bench) -> None:
+        self.load(bench, ONE, 3)
+        before = self.status(bench, ONE)
+        assert self.ends(self.maintain(bench, ONE, project="p2")) == {ONE: StreamFailed}
+        assert self.status(bench, ONE) == before
+
+    def test_cancelled_before_it_begins_maintenance_touches_nothing(self, bench: Bench) -> None:
+        self.load(bench, ONE, 3)
+        before = self.status(bench, ONE)
+        ends = self.ends(self.maintain(bench, ONE, TWO, cancelled=lambda: True))
+        assert ends == {ONE: StreamCancelled, TWO: StreamCancelled}
+        assert self.status(bench, ONE) == before
 
     # Adopting
 

@@ -11,16 +11,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
-from tablelab import TableLab
+from tablelab import OWNER, PLACE, TableLab
 
+from olake_reconcile.destinations.iceberg import maintain as maintenance
 from olake_reconcile.destinations.iceberg.change import Conflict, append
 from olake_reconcile.destinations.iceberg.merge import merge
 from olake_reconcile.model.catalogue import Kind
+from olake_reconcile.model.maintenance import Maintenance
 from olake_reconcile.model.stream import DeleteMode
 
 
@@ -83,6 +86,20 @@ def race(folder: Path, goal: int, how: str) -> None:
                 continue
 
 
+def maintain(lab: TableLab) -> None:
+    """Put the table in order, with no regard to readers of what was."""
+    maintenance.maintain(
+        lab.house,
+        PLACE,
+        OWNER,
+        Maintenance(keep_days=0, keep_snapshots=2, grace_hours=0),
+        "maintenance",
+        lab.folder,
+        lambda: datetime.now(UTC) + timedelta(seconds=1),
+        lambda: False,
+    )
+
+
 def killed_after(steps: int) -> None:
     """Kill this process at the given step; steps are files that are created or deleted, and both sides of the commit."""
     left = [steps]
@@ -124,7 +141,9 @@ def _forked(request: dict[str, Any]) -> int:
         folder = Path(request["folder"])
         if request.get("steps") is not None:
             killed_after(request["steps"])
-        if "goal" in request:
+        if request.get("maintain"):
+            maintain(lab_in(folder))
+        elif "goal" in request:
             race(folder, request["goal"], request["how"])
         else:
             advance(lab_in(folder))

@@ -9,6 +9,8 @@ import pytest
 from mergers import Mergers, expected, lab_in
 from tablelab import TableLab
 
+from olake_reconcile.destinations.iceberg.expire import expired_lists
+
 pytestmark = [pytest.mark.integration, pytest.mark.crash]
 
 
@@ -63,6 +65,35 @@ def test_a_killed_merge_is_done_or_not_and_repeated_to_the_same_end(
 @pytest.mark.parametrize("first", range(8))
 def test_a_merge_killed_at_every_single_step(mergers: Mergers, tmp_path: Path, first: int) -> None:
     kill_at_every_step(mergers, tmp_path, first, 1)
+
+
+def kill_maintenance(mergers: Mergers, folder: Path, every: int) -> int:
+    """Kill maintenance at its steps one after the other; the rows stay, and every file that is live. Return how many."""
+    lab = lab_in(folder)
+    assert mergers.run(folder) == [0]
+    for steps in range(0, 1000, every):
+        for _ in range(3):
+            assert mergers.run(folder) == [0]
+        before = position(lab)
+        ended = mergers.run(folder, steps=steps, maintain=True)
+        assert check(lab) == before
+        assert mergers.run(folder, maintain=True) == [0]
+        assert check(lab) == before
+        for snapshot in lab.table().metadata.snapshots:
+            assert lab.table().scan(snapshot_id=snapshot.snapshot_id).to_arrow().num_rows == 60
+        assert expired_lists(lab.table().properties) == []
+        if ended == [0]:
+            return steps
+    raise AssertionError("maintenance never ends")
+
+
+def test_killed_maintenance_changes_no_row_and_the_next_finishes_it(mergers: Mergers, tmp_path: Path) -> None:
+    assert kill_maintenance(mergers, tmp_path, 13) >= 26
+
+
+@pytest.mark.soak
+def test_maintenance_killed_at_every_single_step(mergers: Mergers, tmp_path: Path) -> None:
+    kill_maintenance(mergers, tmp_path, 1)
 
 
 @pytest.mark.parametrize("how", ["append", "merge"])

@@ -14,6 +14,7 @@ from olake_reconcile.cli.commands.history import history
 from olake_reconcile.cli.commands.holds import cancel, pause, resume
 from olake_reconcile.cli.commands.logs import logs
 from olake_reconcile.cli.commands.loop import reconcile, run
+from olake_reconcile.cli.commands.maintain import maintain
 from olake_reconcile.cli.commands.plan import plan, show
 from olake_reconcile.cli.commands.state import force_unlock, state
 from olake_reconcile.cli.commands.status import status
@@ -32,6 +33,7 @@ COMMANDS: tuple[click.Command, ...] = (
     drift,
     sync,
     cancel,
+    maintain,
     clear,
     pause,
     resume,
