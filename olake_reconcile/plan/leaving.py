@@ -7,7 +7,7 @@ from olake_reconcile.model.names import Address
 from olake_reconcile.model.stored import StoredJob, StoredStream, StreamPhase
 from olake_reconcile.plan.actions import Action, Block, Consent, Forget, Remove
 from olake_reconcile.plan.blocks import held, not_ours, not_runnable
-from olake_reconcile.plan.context import Context
+from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.streams import impact
 
@@ -50,9 +50,9 @@ def leaving_streams(context: Context, job: StoredJob, *, wanted_active: bool) ->
         if removal is None and (declared is None or stream.phase is StreamPhase.REMOVED):
             continue
         if removal is not None and removal.data == "keep":
-            actions.append(_forgotten(job, stream, removal, ()))
+            actions.append(_forgotten(context, job, stream, removal))
             continue
-        erase = _erases(stream, removal)
+        erase = _erases(context, job, stream, removal)
         blocked = not_runnable(wanted_active, job) if erase else ()
         actions.append(_removed(context, job, stream, removal, erase=erase, blocked=blocked))
     return actions
@@ -78,7 +78,7 @@ def _job(context: Context, job: StoredJob, removal: Removed | None) -> list[Acti
             blocked=blocked,
             place=place,
         )
-        return [own, *(_forgotten(job, s, removal, ()) for _, s in sorted(job.streams.items()))]
+        return [own, *(_forgotten(context, job, s, removal) for _, s in sorted(job.streams.items()))]
     protected = bool(job.spec.get("protect", {}).get("delete"))
     own = Remove(
         address=address,
@@ -91,7 +91,7 @@ def _job(context: Context, job: StoredJob, removal: Removed | None) -> list[Acti
         place=place,
     )
     streams = [
-        _removed(context, job, stream, removal, erase=_erases(stream, removal), blocked=())
+        _removed(context, job, stream, removal, erase=_erases(context, job, stream, removal), blocked=())
         for _, stream in sorted(job.streams.items())
     ]
     return [own, *streams]
@@ -101,22 +101,34 @@ def _job_notes(context: Context, job: StoredJob) -> tuple[str, ...]:
     return ("its running sync will be cancelled",) if job.name in context.observed.running else ()
 
 
-def _erases(stream: StoredStream, removal: Removed | None) -> bool:
+def _erases(context: Context, job: StoredJob, stream: StoredStream, removal: Removed | None) -> bool:
     wanted = removal.data == "erase" if removal else stream.spec.get("on_remove") == "clear"
     # What left before and was kept then is kept, unless a document says otherwise.
     gone = stream.phase is StreamPhase.REMOVED and removal is None
-    return wanted and stream.phase.has_data and not gone
+    return wanted and stream.phase.has_data and not gone and not _is_out_of_reach(context, job)
 
 
-def _forgotten(job: StoredJob, stream: StoredStream, removal: Removed, blocked: tuple[Block, ...]) -> Forget:
-    notes = (f"table {stream.place} is kept",) if stream.phase.has_data else ()
+def _is_out_of_reach(context: Context, job: StoredJob) -> bool:
+    """Whether the job's tables are at a destination that the files replace by another one under its name (design §4)."""
+    destination = Address("destination", str(job.spec.get("destination")))
+    return context.verdicts.get(destination) is Verdict.OTHER
+
+
+def _kept_notes(context: Context, job: StoredJob, stream: StoredStream) -> tuple[str, ...]:
+    if not stream.phase.has_data:
+        return ()
+    if _is_out_of_reach(context, job):
+        return (f"table {stream.place} at the old destination is left as it is",)
+    return (f"table {stream.place} is kept",)
+
+
+def _forgotten(context: Context, job: StoredJob, stream: StoredStream, removal: Removed) -> Forget:
     return Forget(
         address=Address.of_stream(job.name, stream.id),
         before=stream.spec,
         reasons=(Reason.NOT_IN_CONFIG,),
-        notes=notes,
+        notes=_kept_notes(context, job, stream),
         serial=job.serial,
-        blocked=blocked,
         place=removal.place,
     )
 
@@ -134,14 +146,13 @@ def _removed(
     destination = str(job.spec.get("destination"))
     if erase:
         blocked = (*blocked, *not_ours(context, destination, stream))
-    notes = () if erase or not stream.phase.has_data else (f"table {stream.place} is kept",)
     return Remove(
         address=Address.of_stream(job.name, stream.id),
         before=stream.spec,
         old=stream.place,
         erase=erase,
         reasons=(Reason.NOT_IN_CONFIG,),
-        notes=notes,
+        notes=() if erase else _kept_notes(context, job, stream),
         impact=impact(context.observed, destination, stream),
         consent=Consent.GUARDED if protected else Consent.DESTRUCTIVE if erase else Consent.SAFE,
         blocked=blocked,

@@ -40,7 +40,9 @@ def stream_action(
     `job_reasons` are those that rebuild every stream of the job.
     """
     stored = stored_job.streams.get(stream.id) if stored_job else None
-    same = stored is not None and not job_reasons and _is_calm(stored) and _same(stored, stream)
+    same = stored is not None and _is_calm(stored) and _same(stored, stream)
+    # Another server is nothing to a stream that never synced: there is nothing to clear.
+    same = same and not (job_reasons and stored is not None and stored.phase.has_data)
     # Nearly every stream of nearly every plan ends here: what follows is 20 times as dear.
     if same and not context.options.show_all:
         return None
