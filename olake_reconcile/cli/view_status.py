@@ -64,7 +64,7 @@ def jobs_page(
     if waiting and not has_loop:
         yield ""
         yield from wrapped(
-            f"No loop runs: {counted(len(waiting), 'scheduled job')} will not start by themselves. Start `olake-reconcile run`, "
+            f"No loop runs: {counted(len(waiting), 'scheduled job')} will not start by {'itself' if len(waiting) == 1 else 'themselves'}. Start `olake-reconcile run`, "
             "or `olake-reconcile reconcile` from cron.",
             width,
         )

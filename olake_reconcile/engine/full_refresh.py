@@ -20,16 +20,20 @@ def full_refresh(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) -
     """Load one stream. Raises `LoadCancelled`, or a `ReconcileError` after which the old table is untouched."""
     began = run.clock.monotonic()
     stream = task.stream
+
+    def tell(text: str) -> None:
+        emit(Logged(level=Level.WARNING, message=text, stream=stream.id))
+
     with keep_snapshot(run.access) as keeper, open_catalog(run.house) as catalog:
         with server_errors(run.access):
-            table = keeper.relation(stream.id)
+            table = keeper.relation(stream.id, tell)
             plan = plan_chunks(keeper.connection, table, stream.threads or run.threads)
             hidden = keeper.filtered_by_policy(table)
         if hidden:
             message = (
                 "row-level security hides rows of this table from the source's user: they are not replicated"
             )
-            emit(Logged(level=Level.WARNING, message=message, stream=stream.id))
+            tell(message)
         selection = select(table, stream, keeper.opened_at)
         target = replace.begin(
             catalog,

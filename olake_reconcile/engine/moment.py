@@ -70,23 +70,27 @@ class Moment:
 @contextmanager
 def moment(run: Run, task: StreamTask, previous: Position | None, emit: Emit) -> Iterator[Moment]:
     """Hold a snapshot for the length of a `with` block. `previous` is where the last run left off."""
+
+    def tell(text: str) -> None:
+        emit(Logged(level=Level.WARNING, message=text, stream=task.stream.id))
+
     with ExitStack() as stack:
         with server_errors(run.access):
-            now, messages = _look(run, task, previous, stack)
+            now, messages = _look(run, task, previous, stack, tell)
         for message in messages:
-            emit(Logged(level=Level.WARNING, message=message, stream=task.stream.id))
+            tell(message)
         yield now
 
 
 def _look(
-    run: Run, task: StreamTask, previous: Position | None, stack: ExitStack
+    run: Run, task: StreamTask, previous: Position | None, stack: ExitStack, tell: Callable[[str], None]
 ) -> tuple[Moment, list[str]]:
     with closing(run.access.connect()) as control:
         seen = Window(control)
         keeper = stack.enter_context(keep_snapshot(run.access))
         seen.close()
         taken, log_end = run.clock.monotonic(), versions.log_end(keeper.connection)
-        table = keeper.relation(task.stream.id)
+        table = keeper.relation(task.stream.id, tell)
         cursors = cursor.cursors_of(table, task.stream)
         if previous is not None and not previous.of(cursors):
             previous = None

@@ -65,7 +65,7 @@ class StreamOutcome(Model):
     """How one stream of a run ended; `status` is running until then, and the figures are those of `told`.
 
     `expected` is the source's estimate of the rows, `chunks` of `chunk_count` are finished. `as_of` is the moment
-    whose data the stream's table shows.
+    whose data the stream's table shows. `kept_rows` and `kept_bytes` are what checkpoints have committed of a running one.
     """
 
     stream: StreamId
@@ -84,6 +84,14 @@ class StreamOutcome(Model):
     chunks: int = 0
     chunk_count: int = 0
     as_of: datetime | None = None
+    kept_rows: int = 0
+    kept_bytes: int = 0
+
+    def stopped(self, status: RunStatus, at: datetime) -> StreamOutcome:
+        """Return the outcome of a load that ended at `at` before its last commit: only what checkpoints committed counts."""
+        seconds = round((at - self.started).total_seconds(), 3) if self.started else 0.0
+        figures = {"rows": self.kept_rows, "bytes": self.kept_bytes, "seconds": max(seconds, 0.0)}
+        return self.model_copy(update={"status": status, "told": at, **figures})
 
 
 class Run(Model):

@@ -15,6 +15,7 @@ from olake_reconcile.plan.consent import guard_clears
 from olake_reconcile.plan.effects import Reason
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan
+from olake_reconcile.plan.radius import losses
 from olake_reconcile.plan.streams import impact
 
 
@@ -55,7 +56,7 @@ def clearable_places(job: StoredJob, streams: Sequence[StreamId]) -> set[TablePl
 
 def _clear(job: StoredJob, stream: StoredStream, observed: Observed) -> Rebuild:
     protected = bool(stream.spec.get("protect", {}).get("rebuild"))
-    return Rebuild(
+    action = Rebuild(
         address=Address.of_stream(job.name, stream.id),
         before=stream.spec,
         after=stream.spec,
@@ -68,3 +69,5 @@ def _clear(job: StoredJob, stream: StoredStream, observed: Observed) -> Rebuild:
         blocked=not_runnable(False, job),
         serial=job.serial,
     )
+    lost = {"loses": losses(action), "soft_deleted": None}
+    return action.model_copy(update={"impact": action.impact.model_copy(update=lost)})

@@ -15,6 +15,7 @@ from olake_reconcile.model.stored import Stored
 from olake_reconcile.plan.clear import clear_plan, clearable_places
 from olake_reconcile.plan.options import Options
 from olake_reconcile.plan.plan import Plan
+from olake_reconcile.plan.waiting import with_waiting
 from olake_reconcile.reconcile.apply import JOB_SCOPE, new_record, refuse_blocked
 from olake_reconcile.reconcile.apply_job import JobApply
 from olake_reconcile.reconcile.endpoints import open_destination
@@ -27,10 +28,16 @@ from olake_reconcile.reconcile.services import Services
 def plan_clear(
     services: Services, project: Project, job: str, streams: Sequence[StreamId], options: Options
 ) -> Plan:
-    """Return what the clear would do. Raises `Blocked` for a paused job, `ReconcileError` for an unknown one."""
-    stored = services.store.read(job)
-    runnable_job(stored, job, services.clock.now())
-    return clear_plan(project, stored, job, streams, _observe(services, stored, job, streams), options)
+    """Return what the clear would do, with the window that it would have to wait for.
+
+    Raises `Blocked` for a paused job, `ReconcileError` for an unknown one.
+    """
+    stored, now = services.store.read(job), services.clock.now()
+    runnable_job(stored, job, now)
+    plan = clear_plan(project, stored, job, streams, _observe(services, stored, job, streams), options)
+    plan = with_waiting(plan, stored, project, now)
+    # Who clears by hand need not wait for a turn among rebuilds.
+    return plan.model_copy(update={"waiting": tuple(w for w in plan.waiting if w.code == "window")})
 
 
 def _observe(services: Services, stored: Stored, job: str, streams: Sequence[StreamId]) -> Observed:

@@ -25,6 +25,7 @@ from olake_reconcile.reconcile.explanation import (
     sentence,
 )
 from olake_reconcile.reconcile.look import look
+from olake_reconcile.reconcile.lost import as_it_is
 from olake_reconcile.reconcile.overview import JobOverview
 from olake_reconcile.reconcile.presence import loops
 from olake_reconcile.reconcile.services import Services
@@ -154,10 +155,8 @@ def _last(services: Services, job: JobOverview, now: datetime) -> Iterator[State
     }
     yield Statement(topic=Topic.LAST, text=sentence(text), facts=facts)
     if run.status is RunStatus.FAILED:
-        whole = next(
-            (r for r in services.store.find_runs(RunQuery(job=job.name, limit=5)) if r.id == run.id), run
-        )
-        yield from failures(whole)
+        found = services.store.find_runs(RunQuery(job=job.name, limit=5))
+        yield from failures(as_it_is(next((r for r in found if r.id == run.id), run)))
 
 
 def _data(job: JobOverview, now: datetime) -> Iterator[Statement]:

@@ -25,6 +25,7 @@ from olake_reconcile.reconcile.explanation import (
     said_of_files,
     sentence,
 )
+from olake_reconcile.reconcile.lost import as_it_is
 from olake_reconcile.reconcile.overview import freshness
 from olake_reconcile.reconcile.services import Services
 from olake_reconcile.reconcile.stream_overview import latest_outcomes
@@ -63,9 +64,8 @@ def explain_stream(services: Services, desired: Desired | None, address: Address
         statement = Statement(topic=Topic.FILES, text=text, at=place, remedy="olake-reconcile apply")
         headline = f"{address.short} does not sync: it was never applied."
         return Explanation(address=str(address), kind="stream", headline=headline, statements=(statement,))
-    run, outcome = latest_outcomes(services.store.find_runs(RunQuery(job=job.name, limit=20))).get(
-        stream.id, (None, None)
-    )
+    runs = map(as_it_is, services.store.find_runs(RunQuery(job=job.name, limit=20)))
+    run, outcome = latest_outcomes(runs).get(stream.id, (None, None))
     of_job = explain_job(services, desired, Address("job", address.name))
     statements = [
         _phase(stream),

@@ -47,6 +47,14 @@ def is_alive(services: Services, name: str) -> bool:
     return lease is not None and lease.expires > services.clock.now() and not is_dead(lease.holder)
 
 
+def in_the_way(services: Services, name: str) -> str:
+    """Return who holds the lease, for what and since when; empty when nobody does."""
+    lease = next((x for x in services.store.leases() if x.name == name), None)
+    if lease is None or not is_alive(services, name):
+        return ""
+    return f"{lease.holder} ({lease.purpose}, since {lease.since:%H:%M:%S} UTC)"
+
+
 def _acquire(services: Services, name: str, purpose: str, wait: float) -> Lease:
     deadline = services.clock.monotonic() + wait
     while True:

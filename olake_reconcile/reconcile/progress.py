@@ -76,7 +76,7 @@ class RunProgress:
                 case StreamCancelled():
                     self._write(Level.WARNING, "stream_cancelled", event.stream, "stopped before its commit")
                     self._not_begun(event.stream)
-                    self._save(self._so_far(event.stream, status=RunStatus.CANCELED))
+                    self._save(self._stopped(event.stream, RunStatus.CANCELED))
 
     def _started(self, event: StreamStarted) -> None:
         estimate = f", about {event.rows:,} rows" if event.rows is not None else ""
@@ -176,6 +176,8 @@ class RunProgress:
                 told=self._services.clock.now(),
                 rows=event.rows,
                 bytes=event.bytes,
+                kept_rows=event.rows,
+                kept_bytes=event.bytes,
                 position_from=stream.position,
                 position_to=event.position,
             )
@@ -227,11 +229,13 @@ class RunProgress:
             self._not_begun(event.stream)
         if event.becomes is not None:
             self._cannot_go_on(event.stream, event.becomes, self._services.secrets.redact(event.summary))
-        outcome = self._so_far(event.stream, status=RunStatus.FAILED, error=text)
-        self._save(outcome.model_copy(update={"retryable": event.retryable}))
+        outcome = self._stopped(event.stream, RunStatus.FAILED)
+        self._save(outcome.model_copy(update={"error": text, "retryable": event.retryable}))
+
+    def _stopped(self, stream: StreamId, status: RunStatus) -> StreamOutcome:
+        return self._so_far(stream).stopped(status, self._services.clock.now())
 
     def _so_far(self, stream: StreamId, **end: Any) -> StreamOutcome:
-        """A stream that stopped keeps what its checkpoints had counted."""
         known = self._outcomes.get(stream) or StreamOutcome(stream=stream, status=RunStatus.RUNNING)
         return known.model_copy(update=end)
 

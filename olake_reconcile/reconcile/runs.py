@@ -11,12 +11,12 @@ from pathlib import Path
 from olake_reconcile.engine.base import OpenDestination, OpenSource, StreamTask, SyncRequest
 from olake_reconcile.errors import Blocked, Locked, ReconcileError
 from olake_reconcile.model.codec import read_destination, read_job, read_source, read_stream
-from olake_reconcile.model.event import Event, Level
+from olake_reconcile.model.event import Event, Level, Logged
 from olake_reconcile.model.journal import ApplyStatus, StepKind, StepStatus
-from olake_reconcile.model.names import StreamId, parse_pattern
-from olake_reconcile.model.retry import RETRYABLE, committed_before
+from olake_reconcile.model.names import parse_pattern
+from olake_reconcile.model.retry import RETRYABLE
 from olake_reconcile.model.run import Run, RunStatus, RunType, Trigger
-from olake_reconcile.model.stored import Stored, StoredJob, StoredStream, StreamPhase
+from olake_reconcile.model.stored import Stored, StoredJob, StoredStream
 from olake_reconcile.model.table import Owner
 from olake_reconcile.reconcile.apply import recover, unfinished
 from olake_reconcile.reconcile.brakes import Brakes
@@ -25,16 +25,15 @@ from olake_reconcile.reconcile.endpoints import open_destination, open_source
 from olake_reconcile.reconcile.identity import confirm_identities
 from olake_reconcile.reconcile.ids import run_id
 from olake_reconcile.reconcile.launch import RunOrder
-from olake_reconcile.reconcile.leases import SYNC, HeldLease, held
+from olake_reconcile.reconcile.leases import SYNC, HeldLease, held, in_the_way
 from olake_reconcile.reconcile.lost import close_lost_runs
 from olake_reconcile.reconcile.progress import RunProgress
 from olake_reconcile.reconcile.runlog import RunLog
 from olake_reconcile.reconcile.services import Services
+from olake_reconcile.reconcile.taking import taken
 from olake_reconcile.state.base import APPLY_LOCK
 
 OnEvent = Callable[[Event], None]
-
-_LEFT_OUT = frozenset({StreamPhase.REMOVED, StreamPhase.HELD, StreamPhase.NEEDS_RESYNC})
 
 
 def sync_job(
@@ -107,6 +106,9 @@ def make_run(
     name = order.job
     services.store.create()
     finish_applies(services, name)
+    if order.lock_timeout and (found := in_the_way(services, f"job:{name}")):
+        text = f"waits for {found}, {order.lock_timeout:.0f} s at most"
+        on_event(Logged(level=Level.WARNING, message=text))
     with held(services, f"job:{name}", SYNC, wait=order.lock_timeout) as lease:
         refuse_half_cleared(services, name)
         stored = services.store.read(name)
@@ -237,14 +239,7 @@ def _request(
     services: Services, project: str, stored: Stored, job: StoredJob, run: Run, scratch: Path
 ) -> SyncRequest:
     source, destination = open_endpoints(services, stored, job)
-    done = _done_before(services, run)
-    # Somebody who runs it by hand may have mended what a stream was quarantined for.
-    left_out = _LEFT_OUT if run.trigger is Trigger.MANUAL else _LEFT_OUT | {StreamPhase.QUARANTINED}
-    tasks = tuple(
-        _task(services, project, job, stream)
-        for id_, stream in sorted(job.streams.items())
-        if stream.phase not in left_out and not (id_ in done and stream.phase is StreamPhase.LIVE)
-    )
+    tasks = tuple(_task(services, project, job, stream) for stream in taken(services, job, run))
     return SyncRequest(
         run_id=run.id,
         source=source,
@@ -253,14 +248,6 @@ def _request(
         threads=source.config.max_threads,
         scratch=scratch,
     )
-
-
-def _done_before(services: Services, run: Run) -> frozenset[StreamId]:
-    """What the attempts before this one have committed is not loaded again; unless it was cleared since."""
-    if run.attempt == 1:
-        return frozenset()
-    earlier = [r for r in services.store.runs(run.job, limit=run.attempt) if r.id != run.id]
-    return committed_before(earlier, run.attempt)
 
 
 def open_endpoints(services: Services, stored: Stored, job: StoredJob) -> tuple[OpenSource, OpenDestination]:

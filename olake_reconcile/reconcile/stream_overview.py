@@ -11,6 +11,7 @@ from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.pace import pace
 from olake_reconcile.model.run import Run, RunQuery, RunStatus, StreamOutcome
 from olake_reconcile.model.stored import StoredJob, StoredStream, StreamPhase
+from olake_reconcile.reconcile.lost import as_it_is
 from olake_reconcile.reconcile.overview import freshness
 from olake_reconcile.reconcile.services import Services
 
@@ -42,7 +43,7 @@ class StreamOverview(Model):
 
 def look_at_streams(services: Services, job: StoredJob) -> list[StreamOverview]:
     """Return the job's streams, removed ones last, each with its latest outcome."""
-    latest = latest_outcomes(services.store.find_runs(RunQuery(job=job.name, limit=_RUNS)))
+    latest = latest_outcomes(map(as_it_is, services.store.find_runs(RunQuery(job=job.name, limit=_RUNS))))
     found = [_stream(stream, latest) for stream in job.streams.values()]
     return sorted(found, key=lambda s: (s.phase is StreamPhase.REMOVED, not s.failing, s.stream))
 

@@ -21,7 +21,7 @@ from olake_reconcile.model.event import (
     StreamStarted,
 )
 from olake_reconcile.model.table import TableAbsent, TableFacts
-from olake_reconcile.sources.postgres import chunks, sql
+from olake_reconcile.sources.postgres import chunks, read, sql
 
 pytestmark = pytest.mark.integration
 
@@ -389,10 +389,14 @@ def test_a_table_that_somebody_locks_is_given_up_with_a_reason(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sql.PINNED_SETTINGS, "lock_timeout", "50ms")
+    monkeypatch.setattr(read, "TOLD_AFTER", "10ms")
     numbers(lab, 10)
     with lab.connect() as connection, connection.transaction():
         connection.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
-        [failed] = lab.run(lab.stream("public.t"))
+        [told, failed] = lab.run(lab.stream("public.t"))
+        pid = connection.info.backend_pid
+    assert isinstance(told, Logged)
+    assert f"waits for a lock on the table (process {pid}, " in told.message
     assert isinstance(failed, StreamFailed)
     assert "lock timeout" in failed.summary
     assert failed.remedy

@@ -223,3 +223,29 @@ def test_the_history_tells_syncs_from_clears(synced: Lab) -> None:
     assert "Clear Destination" in shown
     assert "Sync" in shown
     assert "Clear Destination" in synced.ok("status").out
+
+
+def test_a_clear_by_hand_respects_the_windows_for_rebuilds_unless_told_not_to(synced: Lab) -> None:
+    edit(synced, "name: daily\n", 'name: daily\nwindows: {rebuilds: [{deny: "* * * * *", duration: 2h}]}\n')
+    synced.apply()
+    refused = synced.run("clear", "daily", "public.orders", "--auto-approve")
+    assert refused.code == 3
+    assert "daily may not be cleared now: denied by the window '* * * * *' (UTC)" in refused.err
+    assert refused.err.strip().endswith("olake-reconcile clear daily public.orders --now")
+    assert "sales.orders" in synced.tables
+    synced.ok("clear", "daily", "public.orders", "--auto-approve", "--now")
+    assert "sales.orders" not in synced.tables
+
+
+def test_a_clear_that_loses_what_the_source_cannot_give_back_needs_its_own_consent(lab: Lab) -> None:
+    lab.write(
+        {"jobs/weekly.yaml": WEEKLY.replace("full_refresh,", "incremental, cursor: id, write_mode: append,")}
+    )
+    lab.apply()
+    lab.ok("sync", "weekly")
+    refused = lab.run("clear", "weekly", "--auto-approve")
+    assert refused.code == 3
+    assert "the source cannot give back" in refused.out
+    assert "--allow-rebuild weekly/public.items" in refused.text
+    lab.ok("clear", "weekly", "--auto-approve", "--allow-rebuild", "weekly/public.items")
+    assert "other.items" not in lab.tables

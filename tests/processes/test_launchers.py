@@ -65,7 +65,11 @@ def test_a_killed_run_is_closed_with_its_streams_by_who_watches_it(lab: Lab, sta
     os.killpg(started.pid, signal.SIGKILL)
     run = started.run()
     assert (run.status, run.error) == (RunStatus.FAILED, "lost: its process died")
-    assert [(o.status, o.error) for o in run.streams] == [(RunStatus.FAILED, run.error)]
+    not_begun = "not begun: the run's process died before"
+    assert [(o.status, o.error) for o in run.streams] == [
+        (RunStatus.FAILED, run.error),
+        (RunStatus.FAILED, not_begun),
+    ]
     leaves_nothing(lab, run)
     lab.world(held_up=[])
     assert starter.start().run().status is RunStatus.COMPLETED

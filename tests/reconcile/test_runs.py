@@ -82,6 +82,34 @@ def test_a_run_whose_process_was_killed_becomes_failed_lost(applied: Lab) -> Non
     assert "lost" in applied.ok("history", "daily").err
 
 
+def test_a_run_whose_process_died_is_shown_as_failed_before_anybody_closes_it(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        pid = running.run_pid()
+        running.process.kill()
+        running.process.wait()
+        os.kill(pid, signal.SIGKILL)
+    assert applied.store.runs("daily")[0].status is RunStatus.RUNNING
+    job = json.loads(applied.ok("status", "--json").out)["jobs"][0]
+    assert (job["state"], job["last_run"]["status"]) == ("failing", "failed")
+    history = applied.ok("history", "daily")
+    assert "failed" in history.out
+    assert "lost: its process died" in history.err
+    assert "Lost: its process died." in applied.ok("explain", "daily").out
+    assert "failed" in applied.ok("explain", "daily/public.customers").out
+    assert applied.store.runs("daily")[0].status is RunStatus.RUNNING, "looking writes nothing"
+
+
+def test_the_record_of_a_lost_run_names_the_streams_that_it_had_not_begun(applied: Lab) -> None:
+    with a_running_sync(applied) as running:
+        os.kill(running.run_pid(), signal.SIGKILL)
+        running.end()
+    outcomes = {str(o.stream): (o.status, o.error) for o in applied.store.runs("daily")[0].streams}
+    assert outcomes == {
+        "public.customers": (RunStatus.FAILED, "lost: its process died"),
+        "public.orders": (RunStatus.FAILED, "not begun: the run's process died before"),
+    }
+
+
 def test_an_unset_secret_fails_the_run_in_words(applied: Lab) -> None:
     del applied.environment["SHOP_PASSWORD"]
     outcome = applied.run("sync", "daily")

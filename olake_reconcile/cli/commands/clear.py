@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from olake_reconcile.cli.asking import confirm
@@ -10,11 +12,12 @@ from olake_reconcile.cli.session import Session
 from olake_reconcile.cli.showing import show_step
 from olake_reconcile.cli.stopping import stop_on_signals
 from olake_reconcile.cli.view_plan import render_plan
-from olake_reconcile.errors import ExitCode, StalePlan, UsageError
+from olake_reconcile.errors import Blocked, ExitCode, StalePlan, UsageError
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.plan.document import plan_hash
 from olake_reconcile.plan.options import Options
-from olake_reconcile.plan.plan import Plan
+from olake_reconcile.plan.plan import Plan, Waiting
+from olake_reconcile.plan.words import counted
 
 
 @click.command()
@@ -26,6 +29,9 @@ from olake_reconcile.plan.plan import Plan
 @click.option(
     "--allow-rebuild", multiple=True, metavar="ADDRESS", help="Clear this protected stream. Repeatable."
 )
+@click.option(
+    "--now", "at_once", is_flag=True, help="Do not wait for the window that the job has for rebuilds."
+)
 @lock_timeout
 @click.pass_obj
 def clear(
@@ -34,6 +40,7 @@ def clear(
     streams: tuple[str, ...],
     auto_approve: bool,
     allow_rebuild: tuple[str, ...],
+    at_once: bool,
     lock_timeout: float,
 ) -> int:
     """Erase the tables of JOB (or of the named streams), as applied; the next run loads them in full.
@@ -55,7 +62,9 @@ def clear(
     if not shown.changes:
         click.echo(f"{job}: nothing to clear.")
         return ExitCode.OK
-    click.echo(render_plan(shown))
+    click.echo(render_plan(shown.model_copy(update={"waiting": ()})))
+    if shown.waiting and not at_once:
+        raise _closed(shown.waiting[0], streams)
     if not shown.is_blocked and not auto_approve:
         confirm()
 
@@ -67,8 +76,18 @@ def clear(
 
     with stop_on_signals() as stop:
         run = clear_job(session.services, job, make, show_step, stop.is_set, lock_timeout=lock_timeout)
-    click.echo(f"Cleared {len(shown.changes)} streams of {job}: run {run}. The next sync loads them in full.")
+    cleared = counted(len(shown.changes), "stream")
+    click.echo(f"Cleared {cleared} of {job}: run {run}. The next sync loads them in full.")
     return ExitCode.OK
+
+
+def _closed(waiting: Waiting, streams: tuple[str, ...]) -> Blocked:
+    opens = f"It opens {waiting.until:%Y-%m-%d %H:%M} UTC." if waiting.until else "None opens within a year."
+    return Blocked(
+        f"{waiting.job} may not be cleared now: {waiting.reason}",
+        why=opens,
+        remedy=shlex.join(["olake-reconcile", "clear", waiting.job, *streams, "--now"]),
+    )
 
 
 def _streams(session: Session, job: str, names: tuple[str, ...]) -> list[StreamId]:

@@ -56,10 +56,11 @@ def history(
         return
     from olake_reconcile.cli.table import terminal_width
     from olake_reconcile.cli.view_history import errors_of, run_document, runs_page
+    from olake_reconcile.reconcile.lost import as_it_is
 
     store, now = session.services.store, session.services.clock.now()
     if job is not None and (run := _one(session, job)) is not None:
-        _show_run(session, run, now, as_json=as_json)
+        _show_run(session, as_it_is(run), now, as_json=as_json)
         return
     query = RunQuery(
         job=job,
@@ -68,7 +69,7 @@ def history(
         since=_moment(since, now) if since else None,
         limit=limit,
     )
-    runs = store.find_runs(query)
+    runs = [as_it_is(run) for run in store.find_runs(query)]
     if as_json:
         print_json({"format_version": FORMAT_VERSION, "runs": [run_document(run) for run in runs]})
         return

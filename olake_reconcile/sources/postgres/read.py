@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,12 +24,14 @@ from olake_reconcile.model.names import StreamId
 from olake_reconcile.sources.postgres.catalog import Relation, relations
 from olake_reconcile.sources.postgres.connection import Access, Connection
 from olake_reconcile.sources.postgres.extension import load_extension
-from olake_reconcile.sources.postgres.sql import literal, pin_settings, relation
+from olake_reconcile.sources.postgres.sql import PINNED_SETTINGS, literal, pin_settings, relation
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MEMORY_LIMIT = "256MB"
+#: How long a lock may be in the way before it is told of.
+TOLD_AFTER = "2s"
 _DATABASE = "source"
 
 
@@ -46,8 +48,37 @@ class Keeper:
     horizon: str  # what it sees, as pg_current_snapshot has it
     opened_at: datetime
 
-    def relation(self, stream: StreamId) -> Relation:
-        """Return the table as the snapshot sees it, and keep others from changing its shape until the end."""
+    def relation(self, stream: StreamId, tell: Callable[[str], None] = lambda text: None) -> Relation:
+        """Return the table as the snapshot sees it, and keep others from changing its shape until the end.
+
+        `tell` is told when somebody's lock on the table is in the way, and who that is; the wait goes on.
+        """
+        connection, whole = self.connection, PINNED_SETTINGS["lock_timeout"]
+        connection.execute(f"SAVEPOINT locked; SET LOCAL lock_timeout = '{TOLD_AFTER}'")
+        try:
+            table = self._locked(stream)
+        except psycopg.errors.LockNotAvailable:
+            connection.execute("ROLLBACK TO SAVEPOINT locked")
+            tell(f"waits for {self._lockers(stream)}, {whole} at most")
+            table = self._locked(stream)
+        connection.execute(f"SET LOCAL lock_timeout = '{whole}'; RELEASE SAVEPOINT locked")
+        return table
+
+    def _lockers(self, stream: StreamId) -> str:
+        """Return who keeps readers off the table, as far as this user may know."""
+        found = self.connection.execute(
+            """SELECT DISTINCT l.pid, a.usename::text, nullif(a.application_name, '')
+               FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+               -- One that waits is in the way too: readers queue behind it.
+               WHERE l.mode = 'AccessExclusiveLock' AND n.nspname = %s AND c.relname = %s""",
+            (stream.namespace, stream.name),
+        ).fetchall()
+        who = [f"process {pid}" + "".join(f", {x}" for x in about if x) for pid, *about in found]
+        return f"a lock on the table ({'; '.join(who)})" if who else "a lock on the table"
+
+    def _locked(self, stream: StreamId) -> Relation:
         found = relations(self.connection, only=stream)
         if not found:
             raise ReconcileError(
