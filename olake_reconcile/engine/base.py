@@ -55,11 +55,7 @@ class StreamTask(Model):
 
 
 class SyncRequest(Model):
-    """One run of a job. `scratch` is an existing empty folder for temporary files; the caller removes it.
-
-    `fence` is the token of the lease under which the run goes: after a commit under a later one, this run commits
-    nothing more. 0 is no lease.
-    """
+    """One run of a job. `scratch` is an existing empty folder for temporary files; the caller removes it."""
 
     run_id: str
     source: OpenSource
@@ -67,7 +63,6 @@ class SyncRequest(Model):
     tasks: tuple[StreamTask, ...]
     threads: int
     scratch: Path
-    fence: int = 0
 
 
 class MaintenanceTask(Model):
@@ -121,6 +116,13 @@ class Engine(Protocol):
         self, destination: OpenDestination, places: Sequence[TablePlace]
     ) -> Mapping[TablePlace, TableStatus]:
         """Return what the destination's metadata says of each place. Reads no data, never raises for one table."""
+        ...
+
+    def missing(self, destination: OpenDestination, places: Sequence[TablePlace]) -> frozenset[TablePlace]:
+        """Return those of `places` where there is no table. Asks the catalog alone, once for all of them.
+
+        Raises `ReconcileError` when it does not answer.
+        """
         ...
 
     def sync(self, request: SyncRequest, emit: Emit, cancelled: Cancelled) -> None:

@@ -84,6 +84,12 @@ class EmbeddedEngine:
 
         return facts.observe(catalog.lakehouse(destination.config, destination.base), places)
 
+    def missing(self, destination: OpenDestination, places: Sequence[TablePlace]) -> frozenset[TablePlace]:
+        """Return those of `places` where there is no table."""
+        from olake_reconcile.destinations.iceberg import catalog, facts
+
+        return facts.missing(catalog.lakehouse(destination.config, destination.base), places)
+
     def sync(self, request: SyncRequest, emit: Emit, cancelled: Cancelled) -> None:
         """Run every task, one after the other; each ends in exactly one event."""
         from olake_reconcile.destinations.iceberg.catalog import lakehouse
@@ -108,7 +114,6 @@ class EmbeddedEngine:
                 threads=request.threads,
                 clock=self._clock,
                 scratch=request.scratch,
-                fence=request.fence,
             )
             for task in request.tasks:
                 emit(_run_task(run, task, emit, cancelled))
@@ -194,7 +199,8 @@ def _failed(task: StreamTask, error: ReconcileError) -> StreamFailed:
         remedy=error.remedy,
         retryable=error.retryable,
         unsure=isinstance(error, OutcomeUnknown),
-        becomes=_phase_after(error),
+        # What was never loaded is in nobody's way: other settings change it in place, with nothing to clear.
+        becomes=_phase_after(error) if task.position else None,
     )
 
 

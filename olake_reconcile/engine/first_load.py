@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from olake_reconcile.destinations.iceberg import replace
+from olake_reconcile.engine.continuity import same_source
 from olake_reconcile.engine.load import Load
 from olake_reconcile.engine.moment import Moment, moment, wait_for
 from olake_reconcile.engine.stream_run import StreamRun, head_of
@@ -82,7 +83,7 @@ def whole(work: StreamRun, now: Moment) -> StreamCommitted:
     pieces = [(number, chunk.condition) for number, chunk in enumerate(plan.chunks)]
     loaded = load.read(target, pieces, work.emit, work.cancelled)
     with work.committing(load, loaded.files):
-        position = work.settled(now)
+        position = work.numbered(target, work.settled(now))
         shown = show_position(position)
         snapshot = replace.commit(work.catalog, target, loaded.files, work.run.run_id, shown)
     return work.end(position, str(snapshot))
@@ -91,10 +92,11 @@ def whole(work: StreamRun, now: Moment) -> StreamCommitted:
 def go_on(work: StreamRun, known: Position, backfill: Backfill) -> Position | StreamCommitted:
     """Load the ranges that are left, as they are now; return from where what came since the load began is to be read.
 
-    When the ranges mean nothing any more the table is loaded as a whole, and that is the end of the run.
+    When the ranges mean nothing any more, or the source's table is another, it is loaded as a whole, and that is the end of the run.
     """
     with moment(work.run, work.task, known, work.emit) as now:
-        if not known.of(now.cursors) or key_ranges.ranges(now.table, backfill) is None:
+        same = known.of(now.cursors) and same_source(known, now.position)
+        if not same or key_ranges.ranges(now.table, backfill) is None:
             return whole(work, now)
         work.check(now)
         tops = [m.top for m in now.position.marks]
@@ -127,6 +129,7 @@ def _backfill(
         pieces = [(number, text) for number, text in pieces if number not in set(loaded.pieces)]
         position = bookmark.model_copy(update={"backfill": backfill if pieces else None})
         with work.committing(load, loaded.files):
+            position = work.numbered(change, position)
             snapshot = str(commit(change, loaded.files, position) or head_of(change) or "")
         if pieces or resumed:
             work.checkpoint(snapshot, position)

@@ -18,11 +18,12 @@ from olake_reconcile.destinations.iceberg.change import Change
 from olake_reconcile.destinations.iceberg.evolve import file_schema
 from olake_reconcile.destinations.iceberg.overlap import absent
 from olake_reconcile.engine.base import Cancelled, Emit, StreamTask
-from olake_reconcile.engine.first_load import first_load, go_on, whole
+from olake_reconcile.engine.continuity import require_source
+from olake_reconcile.engine.first_load import first_load, go_on
 from olake_reconcile.engine.load import Load, Piece, Run
 from olake_reconcile.engine.moment import Moment, moment
 from olake_reconcile.engine.stream_run import StreamRun, head_of
-from olake_reconcile.model.event import Level, Logged, StreamCommitted
+from olake_reconcile.model.event import StreamCommitted
 from olake_reconcile.model.stream import Columns, NullCursor, WriteMode
 from olake_reconcile.sources.postgres import cursor, versions
 from olake_reconcile.sources.postgres.chunks import BATCH_ROWS, plan_chunks
@@ -47,10 +48,7 @@ def incremental(run: Run, task: StreamTask, emit: Emit, cancelled: Cancelled) ->
 def _pass(work: StreamRun, known: Position) -> StreamCommitted:
     """Read what is new or changed since `known`."""
     with moment(work.run, work.task, known, work.emit) as now:
-        if not known.of(now.cursors):
-            message = "the cursor is not the one that the table was loaded by: it is loaded anew"
-            work.emit(Logged(level=Level.WARNING, message=message, stream=work.stream.id))
-            return whole(work, now)
+        require_source(work.task, known, now.position, now.cursors)
         work.check(now)
         with server_errors(work.run.access):
             where, flag = _conditions(work, now, known)
@@ -72,7 +70,7 @@ def _pass(work: StreamRun, known: Position) -> StreamCommitted:
                 files.extend(writer.finish())
             if not files and not gone and not change.evolved:
                 return _nothing_new(work, change, now, known)
-            position = work.settled(now)
+            position = work.numbered(change, work.settled(now))
             snapshot = commit(change, files, position) or head_of(change)
         return work.end(position, str(snapshot or ""))
 
@@ -131,6 +129,7 @@ def _nothing_new(work: StreamRun, change: Change, now: Moment, known: Position) 
         position = now.settled(wait=False)
     if position is None or head is None:
         return work.end(known, str(head or ""))
+    position = work.unmoved(change, position)
     return work.end(position.model_copy(update={"head": str(head)}), str(head))
 
 

@@ -64,7 +64,6 @@ class Run:
     threads: int
     clock: Clock
     scratch: Path
-    fence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

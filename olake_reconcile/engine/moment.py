@@ -35,6 +35,8 @@ PATIENCE_SECONDS = 5.0
 LONG = timedelta(hours=1)
 #: Transactions that began and ended around the snapshot, without being listed.
 _UNLISTED = "*"
+#: Kinds of relations that hold rows themselves: made again, they are others. A view is what it shows.
+_WITH_ROWS = ("r", "p", "m")
 #: Bytes above which a scan of the whole table is worth a word.
 LARGE = 64 << 20
 
@@ -136,6 +138,8 @@ def _position(
         marks=tuple(marks),
         floors=floors(previous, tuple(m.value for m in before), seen),
         storage=versions.storage_of(connection, table),
+        relation=table.oid if table.kind in _WITH_ROWS else 0,
+        key=table.primary_key,
     )
 
 

@@ -36,7 +36,7 @@ from olake_reconcile.model.event import (
     StreamStarted,
 )
 from olake_reconcile.model.names import StreamId
-from olake_reconcile.model.stored import StreamPhase
+from olake_reconcile.model.stored import StreamPhase, completed
 from olake_reconcile.model.stream import SyncMode, canonical_stream
 from olake_reconcile.model.table import (
     Owner,
@@ -139,6 +139,12 @@ class ScriptedEngine:
         tables = self.read()["tables"]
         return {place: _status(tables.get(str(place))) for place in places}
 
+    def missing(self, destination: OpenDestination, places: Sequence[TablePlace]) -> frozenset[TablePlace]:
+        """Return those of `places` where the world has no table."""
+        self._reach(f"destination.{destination.name}")
+        tables = self.read()["tables"]
+        return frozenset(place for place in places if str(place) not in tables)
+
     def sync(self, request: SyncRequest, emit: Emit, cancelled: Cancelled) -> None:
         """Load every task's stream, one after the other."""
         for task in request.tasks:
@@ -169,6 +175,10 @@ class ScriptedEngine:
         before = world["tables"].get(str(task.place))
         if before is not None and not _same_stream(before.get("owner"), task.owner):
             emit(StreamFailed(stream=stream, summary=f"table {task.place} is not ours"))
+            return
+        if before is None and completed(task.position):
+            text = f"the table {task.place} is gone"
+            emit(StreamFailed(stream=stream, summary=text, becomes=StreamPhase.NEEDS_RESYNC))
             return
         if str(stream) not in world["sources"]:
             emit(StreamFailed(stream=stream, summary=f"the source has no {stream}"))

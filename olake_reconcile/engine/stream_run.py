@@ -12,15 +12,17 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table.metadata import TableMetadata
 
 from olake_reconcile.destinations.iceberg.catalog import load_table
-from olake_reconcile.destinations.iceberg.change import Change, append, open_change
+from olake_reconcile.destinations.iceberg.change import Change, Conflict, append, open_change
 from olake_reconcile.destinations.iceberg.files import WrittenFile
 from olake_reconcile.destinations.iceberg.merge import merge
+from olake_reconcile.destinations.iceberg.owner import is_older
 from olake_reconcile.destinations.iceberg.position import position_of
-from olake_reconcile.destinations.iceberg.target import checked
+from olake_reconcile.destinations.iceberg.target import Target, checked
 from olake_reconcile.engine.base import Cancelled, Emit, StreamTask
+from olake_reconcile.engine.continuity import require_table
 from olake_reconcile.engine.load import Load, LoadCancelled, Run
 from olake_reconcile.engine.moment import Moment
-from olake_reconcile.errors import OutcomeUnknown, ReconcileError
+from olake_reconcile.errors import CannotGoOn, OutcomeUnknown, ReconcileError
 from olake_reconcile.model.event import (
     Level,
     Logged,
@@ -73,11 +75,18 @@ class StreamRun:
         self.totals = Totals(run.clock.monotonic())
         self.read: Progress | None = None
         self._started = False
+        self._serial = 0  # of the table's position
 
     def known(self) -> Position | None:
-        """Return the position of the table's rows: the table knows first, the state what a run without news found."""
-        metadata = self.table()
-        if metadata is None:
+        """Return the position of the table's rows: the table knows first, the state what a run without news found.
+
+        None when there is no table, or one of an earlier generation, which the first load replaces. Raises `NeedsResync`
+        when the state knows of a completed load, and the table is not the one that it left.
+        """
+        found = load_table(self.catalog, self.task.place)
+        require_table(self.task, found)
+        metadata = checked(found, self.task.place, self.task.owner)
+        if metadata is None or is_older(metadata.properties, self.task.owner):
             return None
         stored = position_of(metadata)
         if stored is not None and stored.get("version", VERSION) > VERSION:
@@ -86,10 +95,12 @@ class StreamRun:
                 why="Its position is in a form that this one does not know.",
                 remedy="Use that release, or clear the stream.",
             )
+        position = read_position(stored)
+        self._serial = position.serial if position else 0
         state = read_position(self.task.position)
         if state is not None and state.head is not None and state.head == str(metadata.current_snapshot_id):
             return state
-        return read_position(stored)
+        return position
 
     def table(self) -> TableMetadata | None:
         """Return the metadata of our table. Raises `Blocked` when it is another's."""
@@ -119,9 +130,18 @@ class StreamRun:
         assert position is not None
         return position
 
+    def numbered(self, target: Target, position: Position) -> Position:
+        """Return `position` as the next commit of `target` has it."""
+        self._serial += 1
+        return position.model_copy(update={"table": str(target.staged.table_uuid), "serial": self._serial})
+
+    def unmoved(self, target: Target, position: Position) -> Position:
+        """Return `position` as the state alone gets it: the table stays where it is."""
+        return position.model_copy(update={"table": str(target.staged.table_uuid), "serial": self._serial})
+
     def open(self, selection: Selection) -> Change:
-        """Look at the table as it is now."""
-        return open_change(
+        """Look at the table as it is now. Raises `Conflict` when another runner moved it since its position was read."""
+        change = open_change(
             self.catalog,
             self.run.house,
             self.task.place,
@@ -129,9 +149,16 @@ class StreamRun:
             selection.columns,
             self.stream.partition_by,
             selection.destination_names,
-            fence=self.run.fence,
             scratch=self.run.scratch,
         )
+        stands = read_position(change.position)
+        if stands is not None and stands.serial != self._serial:
+            raise Conflict(
+                f"another runner wrote to the table {self.task.place} meanwhile",
+                why="This run began from an older position: writing now would repeat rows.",
+                remedy="Nothing: the next run goes on from there.",
+            )
+        return change
 
     def append(self, change: Change, files: list[WrittenFile], position: Position) -> int | None:
         """Commit rows that are not there yet."""
@@ -143,7 +170,7 @@ class StreamRun:
             return self.append
         missing = [k for k in table.primary_key if k not in selection.destination_names]
         if not table.primary_key or missing:
-            raise ReconcileError(
+            raise CannotGoOn(
                 f"{self.stream.id} cannot be upserted: "
                 + (
                     f"{', '.join(missing)} of its primary key is left out"

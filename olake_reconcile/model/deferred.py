@@ -5,12 +5,13 @@ How many there are is known at once, and their digest without making any: two si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TypeVar
 
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.table import TablePlace
 
 Made = TypeVar("Made")
 
@@ -27,11 +28,13 @@ class Deferred(Mapping[StreamId, Made]):
         make: Callable[[], Mapping[StreamId, Made]],
         digest: Callable[[], str | None],
         present: Callable[[], int] | None = None,
+        relied_on: Callable[[], Collection[TablePlace]] = tuple,
     ) -> None:
         self._size = size
         self._make = make
         self._digest = digest
         self._present = present
+        self._relied_on = relied_on
 
     @cached_property
     def _made(self) -> Mapping[StreamId, Made]:
@@ -46,6 +49,11 @@ class Deferred(Mapping[StreamId, Made]):
     def present(self) -> int:
         """How many of the streams no file has taken out."""
         return self._size if self._present is None else self._present()
+
+    @cached_property
+    def relied_on(self) -> Collection[TablePlace]:
+        """The tables that positions of the streams rely on."""
+        return self._relied_on()
 
     def __getitem__(self, stream: StreamId) -> Made:
         """Return a stream."""

@@ -52,4 +52,5 @@ class Observed:
     tables: Mapping[tuple[str, TablePlace], TableStatus] = field(default_factory=dict)
     streams: Mapping[tuple[str, StreamId], SourceStream] = field(default_factory=dict)
     running: frozenset[str] = frozenset()  # jobs with a sync running now
+    bereft: frozenset[str] = frozenset()  # jobs of which a table is gone that a position relies on
     warnings: tuple[Diagnostic, ...] = ()

@@ -6,7 +6,7 @@ the model that wrote them. Secrets are never in here: references, and fingerprin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -37,6 +37,11 @@ class StreamPhase(StrEnum):
     def has_data(self) -> bool:
         """Whether a clear would find something: a stream that never synced is edited in place."""
         return self not in (StreamPhase.PENDING,)
+
+
+def completed(position: Mapping[str, Any]) -> bool:
+    """Whether a stream with `position` goes on from a first load that was completed, and so relies on its table."""
+    return bool(position) and not position.get("backfill")
 
 
 class LastLoad(Model):
@@ -78,6 +83,11 @@ class StoredStream(Model):
     position: dict[str, Any] = Field(default_factory=dict)
     last_load: LastLoad | None = None
     synced_at: datetime | None = None
+
+    @property
+    def relies_on_its_table(self) -> bool:
+        """Whether it goes on from a position, and so means nothing without the rows that it follows."""
+        return self.phase in (StreamPhase.LIVE, StreamPhase.QUARANTINED) and completed(self.position)
 
 
 class Hold(Model):
@@ -122,6 +132,13 @@ class StoredJob(Model):
         if isinstance(self.streams, Deferred):
             return self.streams.present
         return sum(s.phase is not StreamPhase.REMOVED for s in self.streams.values())
+
+    @property
+    def relied_on(self) -> Collection[TablePlace]:
+        """The tables that positions of its streams rely on."""
+        if isinstance(self.streams, Deferred):
+            return self.streams.relied_on
+        return [s.place for s in self.streams.values() if s.relies_on_its_table]
 
     @property
     def active(self) -> bool:

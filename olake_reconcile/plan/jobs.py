@@ -9,7 +9,7 @@ from olake_reconcile.model.job import Job, canonical_job, show_job
 from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.stored import MODEL_VERSION, StoredJob
 from olake_reconcile.model.table import TablePlace
-from olake_reconcile.plan.actions import Action, Create, Keep, Rebuild, Remove, SettingChange, Update
+from olake_reconcile.plan.actions import Action, Block, Create, Keep, Rebuild, Remove, SettingChange, Update
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.diff import complete, differing_settings, leaves
 from olake_reconcile.plan.effects import JOB_REASONS, Reason
@@ -43,6 +43,8 @@ def job_actions(context: Context, job: Job) -> list[Action]:
 def _streams_are_as_stored(context: Context, job: Job, stored: StoredJob) -> bool:
     """Whether nothing happens to any stream, as far as that can be told without a look at each: nearly always it can."""
     if context.options.show_all or context.options.replace or context.desired.removals:
+        return False
+    if stored.name in context.observed.bereft:
         return False
     return equal_digests(job.streams, stored.streams)
 
@@ -119,6 +121,7 @@ def _job_action(context: Context, job: Job, stored: StoredJob | None) -> Create 
         changes=changes,
         unchanged=sum(stored.spec.get(k) == v for k, v in after.items()),
         notes=_notes(changes),
+        blocked=_unknown_endpoints(context, job, stored),
         serial=stored.serial,
         place=place,
     )
@@ -168,14 +171,47 @@ def _reasons_for_all(context: Context, job: Job, stored: StoredJob) -> tuple[Rea
     return tuple(found)
 
 
+def _unknown_endpoints(context: Context, job: Job, stored: StoredJob) -> tuple[Block, ...]:
+    """Block the change to an endpoint of another name, of which nobody could ask whether it is the same server."""
+    if not any(s.phase.has_data for s in stored.streams.values()):
+        return ()
+    pairs = [
+        (kind, str(stored.spec.get(kind)), str(getattr(job, kind))) for kind in ("source", "destination")
+    ]
+    return tuple(
+        Block(
+            code="identity-unknown",
+            message=f"nobody could ask whether {kind}.{new} is the server that {kind}.{old} is, "
+            f"so the tables of {job.name} may not fit it",
+            remedy="Plan again without --no-refresh while the server can be reached.",
+        )
+        for kind, old, new in pairs
+        if old != new and _cannot_be_told(context, kind, old, new)
+    )
+
+
+def _cannot_be_told(context: Context, setting: str, old: str, new: str) -> bool:
+    before, after = _identities(context, setting, old, new)
+    known = context.stored.sources if setting == "source" else context.stored.destinations
+    declared = context.desired.sources if setting == "source" else context.desired.destinations
+    # One of another type is another one, whatever it says; and where nothing was recorded nothing will ever tell.
+    alike = old in known and known[old].spec.get("type") == declared[new].type
+    return alike and before is not None and after is None
+
+
 def _endpoint(setting: str, name: str) -> Address:
     return Address("source" if setting == "source" else "destination", name)
 
 
 def _same_server(context: Context, setting: str, old: str, new: str) -> bool:
     """Whether two differently named endpoints are one server. Only what servers said can tell."""
+    before, after = _identities(context, setting, old, new)
+    return before is not None and before == after
+
+
+def _identities(context: Context, setting: str, old: str, new: str) -> tuple[str | None, str | None]:
+    """Return what was recorded of the old endpoint, and what is known of the new one."""
     endpoints = context.stored.sources if setting == "source" else context.stored.destinations
     before = endpoints[old].identity if old in endpoints else None
     seen = context.observed.identities.get(_endpoint(setting, new))
-    after = seen or (endpoints[new].identity if new in endpoints else None)
-    return before is not None and before == after
+    return before, seen or (endpoints[new].identity if new in endpoints else None)

@@ -12,7 +12,7 @@ from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.observed import Observed
 from olake_reconcile.model.stored import MODEL_VERSION, StoredJob, StoredStream, StreamPhase
 from olake_reconcile.model.stream import Stream, SyncMode, canonical_stream, show_stream
-from olake_reconcile.model.table import TableFacts, TablePlace
+from olake_reconcile.model.table import TableAbsent, TableFacts, TablePlace
 from olake_reconcile.plan.actions import (
     Action,
     Block,
@@ -43,6 +43,8 @@ def stream_action(
     same = stored is not None and _is_calm(stored) and _same(stored, stream)
     # Another server is nothing to a stream that never synced: there is nothing to clear.
     same = same and not (job_reasons and stored is not None and stored.phase.has_data)
+    lost = stored_job is not None and stored is not None and _has_lost_its_table(context, stored_job, stored)
+    same = same and not lost
     # Nearly every stream of nearly every plan ends here: what follows is 20 times as dear.
     if same and not context.options.show_all:
         return None
@@ -64,7 +66,7 @@ def stream_action(
     if same:
         return Keep(address=address, after=after, serial=stored_job.serial, place=place)
     changes = _changes(context, address, stored, stream)
-    reasons = _reasons(stored, stream, changes, job_reasons)
+    reasons = _reasons(stored, stream, changes, job_reasons, lost=lost)
     if not reasons or not stored.phase.has_data:
         return Update(
             address=address,
@@ -80,6 +82,14 @@ def stream_action(
             blocked=moved_onto(context, job.destination, stored, stream),
         )
     return _rebuild(context, job, stored_job, stored, stream, changes, reasons)
+
+
+def _has_lost_its_table(context: Context, stored_job: StoredJob, stored: StoredStream) -> bool:
+    """Whether somebody looked, and the table that the stream's position relies on is gone."""
+    if stored_job.name not in context.observed.bereft or not stored.relies_on_its_table:
+        return False
+    seen = context.observed.tables.get((str(stored_job.spec.get("destination")), stored.place))
+    return isinstance(seen, TableAbsent)
 
 
 def _is_calm(stored: StoredStream) -> bool:
@@ -130,11 +140,13 @@ def _reasons(
     stream: Stream,
     changes: tuple[SettingChange, ...],
     job_reasons: tuple[Reason, ...],
+    *,
+    lost: bool,
 ) -> tuple[Reason, ...]:
     found: list[Reason] = []
     if stored.phase is StreamPhase.REMOVED:
         found.append(Reason.REENABLED)
-    if stored.phase is StreamPhase.NEEDS_RESYNC:
+    if lost or stored.phase is StreamPhase.NEEDS_RESYNC:
         found.append(Reason.NEEDS_RESYNC)
     found += job_reasons
     incremental = stream.sync_mode is SyncMode.INCREMENTAL

@@ -16,7 +16,7 @@ from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.observed import Observed, SeenStreams, ValueState
 from olake_reconcile.model.run import RunStatus, RunType
 from olake_reconcile.model.stored import Stored
-from olake_reconcile.model.table import TablePlace, TableStatus, TableUnknown
+from olake_reconcile.model.table import TableAbsent, TablePlace, TableStatus, TableUnknown
 from olake_reconcile.plan.consent import unused_approvals
 from olake_reconcile.plan.moves import planned_moves
 from olake_reconcile.plan.options import Options
@@ -58,7 +58,8 @@ def make_plan(
     # Only what the plan concerns is looked at: a workspace may have 20,000 tables.
     first = build_plan(desired, stored, observed, options)
     tables, more = _tables(services, desired, renamed, affected_places(first, renamed, desired))
-    observed = replace(observed, tables=tables)
+    gone, bereft = _gone(services, desired, renamed, identities)
+    observed = replace(observed, tables={**dict.fromkeys(gone, TableAbsent()), **tables}, bereft=bereft)
     plan = build_plan(desired, stored, observed, options)
     return _with_warnings(services, (desired, renamed, options), plan, [*observed.warnings, *more])
 
@@ -180,6 +181,36 @@ def _tables(
                 text = services.secrets.redact(f"table {place} in destination.{name}: {status.reason}")
                 warnings.append(Diagnostic(Severity.WARNING, "table-unknown", text))
     return found, warnings
+
+
+def _gone(
+    services: Services, desired: Desired, stored: Stored, identities: Mapping[Address, str]
+) -> tuple[set[tuple[str, TablePlace]], frozenset[str]]:
+    """Return the tables that positions rely on and that are gone, and the jobs that write to them.
+
+    Every plan looks for them: the catalog is asked once, however many there are.
+    """
+    relied: dict[str, dict[TablePlace, str]] = {}
+    for name in stored.jobs.keys() & desired.jobs.keys():
+        places = stored.jobs[name].relied_on
+        destination = str(stored.jobs[name].spec.get("destination"))
+        relied.setdefault(destination, {}).update(dict.fromkeys(places, name))
+    found: set[tuple[str, TablePlace]] = set()
+    jobs: set[str] = set()
+    for name, writers in sorted(relied.items()):
+        endpoint = _destination(desired, stored, name)
+        before = stored.destinations.get(name)
+        same = before is not None and before.identity == identities.get(Address("destination", name))
+        if endpoint is None or not writers or not same:
+            continue  # another catalog says nothing of these tables
+        try:
+            opened = open_destination(endpoint, services.secrets, services.root)
+            missing = services.engine.missing(opened, list(writers))
+        except ReconcileError:
+            continue  # already a warning: its identity could not be asked either
+        found |= {(name, place) for place in missing}
+        jobs |= {writers[place] for place in missing}
+    return found, frozenset(jobs)
 
 
 def _destination(desired: Desired, stored: Stored, name: str) -> Destination | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import orjson
@@ -10,6 +10,7 @@ import orjson
 from olake_reconcile.model.deferred import Deferred, digest_of
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.stored import MODEL_VERSION, StoredStream, StreamPhase
+from olake_reconcile.model.table import TablePlace
 
 Records = Sequence[tuple[StreamId, str]]
 
@@ -24,7 +25,14 @@ def stored_streams(
             read = (StoredStream.model_validate_json(record) for _, record in records)
             return {stream.id: stream for stream in read}
 
-    return Deferred(len(records), make, lambda: _digest(records), lambda: _present(records))
+    def relied_on() -> Collection[TablePlace]:
+        # Nearly every stream without a cursor ends here, and is not made.
+        if all('"position":{}' in record for _, record in records):
+            return ()
+        return [s.place for s in streams.values() if s.relies_on_its_table]
+
+    streams = Deferred(len(records), make, lambda: _digest(records), lambda: _present(records), relied_on)
+    return streams
 
 
 def _digest(records: Records) -> str | None:

@@ -33,6 +33,7 @@ from olake_reconcile.model.event import (
     StreamStarted,
 )
 from olake_reconcile.model.names import StreamId
+from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.model.stream import SyncMode
 from olake_reconcile.model.table import Owner, TableAbsent, TableFacts, TablePlace, TableStatus, TableUnknown
 from tests.builders import a_stream
@@ -299,7 +300,13 @@ class EngineContract:
         position = self.read_by_cursor(bench, ONE).position
         ticket = bench.engine.prepare_clear(bench.destination, place(ONE), owner(ONE))
         bench.engine.clear(bench.destination, ticket)
-        assert self.read_by_cursor(bench, ONE, position).rows == 5
+        # The caller forgets it with the clear. One who has not, and whose table is gone, is not started over.
+        events = self.sync(bench, [by_cursor(ONE, position)])
+        assert isinstance(events[-1], StreamFailed)
+        assert events[-1].becomes is StreamPhase.NEEDS_RESYNC
+        assert bench.engine.missing(bench.destination, [place(ONE)]) == {place(ONE)}
+        assert self.read_by_cursor(bench, ONE).rows == 5
+        assert not bench.engine.missing(bench.destination, [place(ONE)])
 
     # Cancelling
 
@@ -400,6 +407,24 @@ class EngineContract:
         self.load(bench, ONE, 1)
         with pytest.raises(ReconcileError, match="no table"):
             bench.engine.adopt(bench.destination, place(MISSING), owner(ONE))
+
+    # Healing
+
+    def test_a_healed_table_is_as_it_was_and_healing_it_again_changes_nothing(self, bench: Bench) -> None:
+        self.load(bench, ONE, 5)
+        before = self.status(bench, ONE)
+        for _ in range(2):
+            bench.engine.heal(bench.destination, place(ONE), owner(ONE))
+            assert self.status(bench, ONE) == before
+
+    def test_healing_takes_no_table_away_from_its_owner_and_makes_none(self, bench: Bench) -> None:
+        with pytest.raises(ReconcileError, match="no table"):
+            bench.engine.heal(bench.destination, place(MISSING), owner(ONE))
+        self.load(bench, ONE, 5)
+        before = self.status(bench, ONE)
+        with pytest.raises(Blocked):
+            bench.engine.heal(bench.destination, place(ONE), owner(ONE, stream="u-other"))
+        assert self.status(bench, ONE) == before
 
     # Clearing
 

@@ -91,6 +91,8 @@ def _take(lab: Lab, case: Path, step: dict[str, Any]) -> None:
                 lab.world(**value)
             case "tables":
                 lab.world(tables=lab.tables | value)
+            case "gone":
+                lab.world(tables={k: v for k, v in lab.tables.items() if k not in value})
             case "environment":
                 lab.environment |= {k: v for k, v in value.items() if v is not None}
                 for name in (k for k, v in value.items() if v is None):

@@ -141,14 +141,6 @@ def test_a_position_that_another_moved_without_rows_neither_loses_nor_doubles_an
         assert change.position == {"at": 3}
 
 
-def test_a_holder_of_an_older_lease_is_refused(lab: TableLab) -> None:
-    lab.append(rows(1), {"at": 1}, fence=7)
-    with pytest.raises(Conflict, match="later lease"), lab.change(fence=6):
-        pass
-    lab.append(rows(2), {"at": 2}, fence=7)
-    assert len(lab.read()) == 2
-
-
 @pytest.mark.parametrize("generation", [1, 3])
 def test_rows_of_two_generations_never_mix(lab: TableLab, generation: int) -> None:
     lab.append(rows(1), {"at": 1}, owner=OWNER.model_copy(update={"generation": 2}))

@@ -196,11 +196,6 @@ def test_a_table_that_no_position_of_this_cursor_is_behind_is_replaced_in_one_co
     assert lab.load(orders(lab, mode)).rows == 10
     assert_same(lab)
     assert_nothing_new(lab, orders(lab, mode))
-    by_id = lab.incremental("public.t", "id", write_mode=mode)
-    events = lab.run(by_id)
-    assert any(isinstance(e, Logged) and "loaded anew" in e.message for e in events)
-    assert_same(lab)
-    assert_nothing_new(lab, by_id)
 
 
 def test_a_position_of_a_later_release_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

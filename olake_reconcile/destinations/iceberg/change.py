@@ -32,7 +32,7 @@ from olake_reconcile.destinations.iceberg.evolve import IncompatibleSchema, evol
 from olake_reconcile.destinations.iceberg.files import TableFormat, WrittenFile
 from olake_reconcile.destinations.iceberg.owner import owner_of
 from olake_reconcile.destinations.iceberg.partition import partition_spec
-from olake_reconcile.destinations.iceberg.position import fence_of, position_of
+from olake_reconcile.destinations.iceberg.position import position_of
 from olake_reconcile.destinations.iceberg.schema import iceberg_schema
 from olake_reconcile.destinations.iceberg.snapshot import change as changed
 from olake_reconcile.destinations.iceberg.snapshot import data_file
@@ -71,15 +71,13 @@ def open_change(
     partition_by: Sequence[PartitionField],
     names: Mapping[str, str],
     *,
-    fence: int = 0,
     scratch: Path | None = None,
 ) -> Change:
     """Look at the table, or plan its creation, and work out schema and position. Changes nothing.
 
-    A table that exists keeps its partitioning, whatever `partition_by` says: another one is another generation. `fence`
-    is the token of the lease that this run holds. Raises `Blocked` when the table belongs to another, `Conflict` when a
-    later holder of the lease wrote to it, `ReconcileError` when it is of another generation, `IncompatibleSchema` when
-    the columns do not fit.
+    A table that exists keeps its partitioning, whatever `partition_by` says: another one is another generation.
+    Raises `Blocked` when the table belongs to another, `ReconcileError` when it is of another generation,
+    `IncompatibleSchema` when the columns do not fit.
     """
     existing = load_table(catalog, place)
     known = checked(existing, place, owner)
@@ -89,7 +87,6 @@ def open_change(
         schema = staged.schema()
     else:
         staged = known
-        _require_fence(place, known, fence)
         _require_generation(place, known, owner)
         partitioned_by = {f.source_id for f in known.spec().fields}
         schema = numbered(evolve(known.schema(), columns, known.last_column_id, partitioned_by, place), known)
@@ -104,20 +101,9 @@ def open_change(
         ),
         io=load_file_io(catalog.properties, staged.location),
         commit_id=uuid.uuid4().hex,
-        fence=fence,
         position=position_of(staged),
         scratch=scratch,
     )
-
-
-def _require_fence(place: TablePlace, metadata: TableMetadata, fence: int) -> None:
-    found = fence_of(metadata.properties)
-    if fence and found > fence:
-        raise Conflict(
-            f"the table {place} was written under a later lease ({found}) than this run's ({fence})",
-            why="Another runner took the job over; writing now would repeat its rows.",
-            remedy="Nothing: the run that holds the lease goes on.",
-        )
 
 
 def _require_generation(place: TablePlace, metadata: TableMetadata, owner: Owner) -> None:
@@ -177,12 +163,10 @@ def _rebased(change: Change, table: Table | None, conflict: Conflict) -> Change:
         raise conflict
     now = table.metadata
     checked(table, change.place, change.owner)
-    _require_fence(change.place, now, change.fence)
     same = (
         now.current_schema_id == before.metadata.current_schema_id
         and now.default_spec_id == before.metadata.default_spec_id
         and position_of(now) == change.position
-        and fence_of(now.properties) == fence_of(before.properties)
         and _only_maintenance(before.metadata, now)
     )
     if not same:

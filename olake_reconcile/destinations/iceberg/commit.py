@@ -49,7 +49,6 @@ from olake_reconcile.destinations.iceberg.catalog import load_table
 from olake_reconcile.destinations.iceberg.files import delete_files
 from olake_reconcile.destinations.iceberg.owner import marks
 from olake_reconcile.destinations.iceberg.position import (
-    FENCE,
     POSITION,
     position_property,
     position_text,
@@ -83,8 +82,6 @@ def commit_snapshot(
     summary = {RUN_ID: run_id, COMMIT_ID: target.commit_id}
     if position is not None:
         summary[POSITION] = position_text(position)
-    if target.fence:
-        summary[FENCE] = str(target.fence)
     written = write_snapshot(target.io, target.staged, target.schema, target.format.spec, delta, summary)
     _send(catalog, target, written, position)
     return written.snapshot.snapshot_id
@@ -102,8 +99,6 @@ def _send(
     properties = {**PROPERTIES, **marks(target.owner), COMMIT_ID: target.commit_id}
     if position is not None:
         properties[POSITION] = position_property(position, head.snapshot_id if head else None)
-    if target.fence:
-        properties[FENCE] = str(target.fence)
     requirements, updates = _first(target) if target.existing is None else _next(target)
     updates += (SetPropertiesUpdate(updates=properties),)
     if written is not None:

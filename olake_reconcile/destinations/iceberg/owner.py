@@ -27,6 +27,12 @@ def owner_of(properties: Mapping[str, str]) -> Owner | None:
     return Owner.model_validate(values | {"stream_id": properties.get(_STREAM_ID, "")})
 
 
+def is_older(properties: Mapping[str, str], owner: Owner) -> bool:
+    """Whether the marks are those of a generation before `owner`'s."""
+    found = owner_of(properties)
+    return found is not None and found.generation < owner.generation
+
+
 def require_ours(place: TablePlace, properties: Mapping[str, str], owner: Owner) -> Owner:
     """Return the owner in the marks. Raises `Blocked` when the table belongs to anything but `owner`'s stream."""
     found = owner_of(properties)

@@ -15,8 +15,6 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Snapshot
 
 POSITION: Final = "olake-reconcile.position"
-#: The fencing token of the lease under which a commit was made; a writer with a smaller one is a zombie.
-FENCE: Final = "olake-reconcile.fence"
 
 
 def position_text(position: Mapping[str, Any]) -> str:
@@ -50,12 +48,6 @@ def position_of(metadata: TableMetadata) -> dict[str, Any] | None:
             return found
         place = snapshot.parent_snapshot_id
     return None
-
-
-def fence_of(properties: Mapping[str, str]) -> int:
-    """Return the newest fencing token that wrote to the table; 0 before there was one."""
-    text = properties.get(FENCE, "")
-    return int(text) if text.isdecimal() else 0
 
 
 def _summary(snapshot: Snapshot) -> dict[str, Any] | None:

@@ -36,7 +36,6 @@ class Target:
     format: TableFormat
     io: FileIO
     commit_id: str
-    fence: int = 0  # the lease's token; 0 without one
 
     def table(self, catalog: SqlCatalog) -> Table:
         """Return what the catalog takes for the table, also before there is one."""

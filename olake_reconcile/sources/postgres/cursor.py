@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from olake_reconcile.errors import DataRefused, ReconcileError
+from olake_reconcile.errors import CannotGoOn, DataRefused, ReconcileError
 from olake_reconcile.model.stream import NullCursor, Stream
 from olake_reconcile.sources.postgres.catalog import Column, Relation
 from olake_reconcile.sources.postgres.connection import Connection
@@ -115,14 +115,14 @@ def cursors_of(table: Relation, stream: Stream) -> Cursors:
 def _cursor(table: Relation, stream: Stream, name: str) -> Cursor:
     column = next((c for c in table.columns if c.name == name), None)
     if column is None:
-        raise ReconcileError(
+        raise CannotGoOn(
             f"{stream.id} has no column {name}",
             why="It is the stream's cursor; it may have been renamed or dropped at the source.",
             remedy="Name another cursor: the stream is then loaded anew.",
         )
     family = _family(column)
     if family is None:
-        raise ReconcileError(
+        raise CannotGoOn(
             f"{stream.id}: {name} cannot be a cursor: its type is {column.type_text}",
             why="Values of this type have no order in which rows are written.",
             remedy="Use a timestamp that every write sets, or a number from a sequence.",

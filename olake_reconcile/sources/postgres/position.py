@@ -74,6 +74,12 @@ class Position(Model):
     #: Every row whose transaction id (64 bits) is below this was read, if it was in range. None: nothing is known.
     seen: int | None = None
     backfill: Backfill | None = None
+    #: The source's relation (its oid; 0 for a view) and the primary key that rows are known by.
+    relation: int = 0
+    key: tuple[str, ...] = ()
+    #: The destination's table (its uuid), and how many commits have moved its position: the state is never ahead of it.
+    table: str = ""
+    serial: int = 0
     #: The destination's snapshot that a run found to be up to date, when it had nothing to commit.
     head: str | None = None
 
