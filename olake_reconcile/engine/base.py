@@ -155,6 +155,14 @@ class Engine(Protocol):
         """
         ...
 
+    def heal(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
+        """Write the marks of `owner` and our settings onto the table at `place` again; no row is touched.
+
+        Done again it changes nothing. Raises `Blocked` for a table that bears the marks of another or holds no commit of
+        ours, `ReconcileError` when there is none, or when somebody else changed it at the same moment.
+        """
+        ...
+
     def prepare_clear(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> ClearTicket:
         """Look up what clearing `place` would delete. Changes nothing.
 

@@ -130,6 +130,12 @@ class EmbeddedEngine:
 
         adopt.adopt(catalog.lakehouse(destination.config, destination.base), place, owner)
 
+    def heal(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
+        """Write the marks of `owner` and our properties again, in a commit of properties alone."""
+        from olake_reconcile.destinations.iceberg import catalog, heal
+
+        heal.heal(catalog.lakehouse(destination.config, destination.base), place, owner)
+
     def prepare_clear(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> ClearTicket:
         """Look up what clearing `place` would delete."""
         from olake_reconcile.destinations.iceberg import catalog, clear

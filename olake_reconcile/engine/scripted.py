@@ -271,6 +271,19 @@ class ScriptedEngine:
                 raise ReconcileError(f"there is no table {place} to adopt", remedy="Make the plan again.")
             table["owner"] = owner.model_dump()
 
+    def heal(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> None:
+        """Write the marks of `owner` again."""
+        self._reach(f"destination.{destination.name}")
+        with self.changing() as world:
+            table = world["tables"].get(str(place))
+            if table is None:
+                raise ReconcileError(f"there is no table {place} to heal", remedy="See drift.")
+            ours = _same_stream(table["owner"], owner) if table.get("owner") else "trace" in table
+            if not ours:
+                raise Blocked(f"table {place} is not ours", remedy="Find out whose it is.")
+            table["owner"] = owner.model_dump()
+            table.get("trace", {}).pop("settings", None)
+
     def prepare_clear(self, destination: OpenDestination, place: TablePlace, owner: Owner) -> ClearTicket:
         """Look up what clearing `place` would delete."""
         self._reach(f"destination.{destination.name}")

@@ -45,7 +45,7 @@ def look_for_drift(
         services.environment,
         addresses=addresses,
         heals=project.safety.self_heal,
-        stopped=read_ledger(services.store).stopped,
+        stopped=read_ledger(services.store).stopped if project.safety.self_heal else frozenset(),
     )
     return report, warnings
 

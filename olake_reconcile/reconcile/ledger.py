@@ -5,7 +5,7 @@ A heal is recorded as an apply of an empty plan (`history --applies` shows it); 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import Field
@@ -22,7 +22,7 @@ from olake_reconcile.state.base import Lease, StateReader
 LEDGER = "healing"
 #: What did not come back within this time was settled: its rounds are counted anew.
 SETTLED = timedelta(days=7)
-_MOST_APPLIES = 500
+_MOST_APPLIES = 200  # what is kept of them, see retention.py
 
 
 class Rounds(Model):
@@ -34,8 +34,9 @@ class Rounds(Model):
 
 
 class Ledger(Model):
-    """The rounds by the key of each drift."""
+    """The rounds by the key of each drift. `number` grows: of two of one moment it tells the later."""
 
+    number: int = 0
     rounds: dict[str, Rounds] = Field(default_factory=dict)
 
     @property
@@ -54,30 +55,32 @@ class Ledger(Model):
         for drift in drifts:
             before = rounds.get(drift.key)
             rounds[drift.key] = Rounds(healed=(before.healed if before else 0) + 1, last=now)
-        return Ledger(rounds=rounds)
+        return self._next(rounds)
 
     def told(self, drifts: Sequence[Drift]) -> Ledger:
         """Return it with these as stopped."""
         over = {d.key: self.rounds[d.key].model_copy(update={"stopped": True}) for d in drifts}
-        return Ledger(rounds={**self.rounds, **over})
+        return self._next({**self.rounds, **over})
 
     def settled(self, report: DriftReport, now: datetime) -> Ledger:
         """Return it without what has not come back for a week."""
         there = {d.key for d in report.found}
         kept = {k: r for k, r in self.rounds.items() if k in there or now - r.last < SETTLED}
-        return self if len(kept) == len(self.rounds) else Ledger(rounds=kept)
+        return self if len(kept) == len(self.rounds) else self._next(kept)
+
+    def _next(self, rounds: dict[str, Rounds]) -> Ledger:
+        return Ledger(number=self.number + 1, rounds=rounds)
 
 
 def read_ledger(store: StateReader) -> Ledger:
     """Return what is known of earlier heals."""
-    for record in store.applies(limit=_MOST_APPLIES):
-        if LEDGER in record.detail:
-            return Ledger.model_validate(record.detail[LEDGER])
-    return Ledger()
+    details = (record.detail for record in store.applies(limit=_MOST_APPLIES))
+    found = [Ledger.model_validate(detail[LEDGER]) for detail in details if LEDGER in detail]
+    return max(found, key=lambda ledger: ledger.number, default=Ledger())
 
 
 def record_healing(
-    services: Services, plan: Plan, ledger: Ledger, fence: Lease, detail: Mapping[str, object]
+    services: Services, plan: Plan, ledger: Ledger, fence: Lease, status: ApplyStatus, error: str = ""
 ) -> str:
     """Store the ledger as an apply that ended, and return its id. `plan` has no actions; its drift is what was healed."""
     now = services.clock.now()
@@ -87,14 +90,14 @@ def record_healing(
         plan_hash=plan_hash(plan),
         who=services.who,
         holder=services.holder,
-        status=ApplyStatus.COMPLETED,
+        status=status,
         started=now,
         ended=now,
+        error=error,
         detail={
             "environment": services.environment,
             "by": "safety.self_heal",
             LEDGER: ledger.model_dump(mode="json"),
-            **detail,
         },
     )
     services.store.begin_apply(record, fence)

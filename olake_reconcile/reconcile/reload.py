@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from olake_reconcile.errors import ExitCode, InvalidWorkspace, Locked, ReconcileError, StalePlan
 from olake_reconcile.model.event import Level
+from olake_reconcile.model.names import Address
 from olake_reconcile.model.project import Project
 from olake_reconcile.plan.actions import Action
 from olake_reconcile.plan.document import plan_hash
@@ -20,6 +21,13 @@ from olake_reconcile.plan.unattended import unattended
 from olake_reconcile.reconcile.apply import ApplyOptions, apply_plan
 from olake_reconcile.reconcile.apply_job import never
 from olake_reconcile.reconcile.catalogues import Cached, refresh
+from olake_reconcile.reconcile.heal import (
+    HEAL_SECONDS,
+    count_rebuilds,
+    heal_drift,
+    is_rebuild_over,
+    over_by_rebuild,
+)
 from olake_reconcile.reconcile.notice import Notice, OnNotice
 from olake_reconcile.reconcile.observe import make_plan
 from olake_reconcile.reconcile.pending import Pending, read_pending, write_pending
@@ -103,9 +111,15 @@ class Reloader:
             raise InvalidWorkspace(workspace.diagnostics)
         self._refuse_other(desired.project)
 
+        safety = desired.project.safety
+        over = over_by_rebuild(self._services) if safety.self_heal_rebuild else frozenset[str]()
+
+        def heals(address: Address) -> bool:
+            return safety.self_heal_rebuild and not is_rebuild_over(over, address)
+
         def make() -> tuple[Plan, list[Action]]:
             plan, _ = make_plan(self._services, desired, catalogues, Options(), connect=True)
-            return unattended(plan, desired.approvals, auto_rebuild=desired.project.safety.auto_rebuild)
+            return unattended(plan, desired.approvals, auto_rebuild=safety.auto_rebuild, heal=heals)
 
         allowed, waiting = make()
         self._tell_waiting(allowed, waiting)
@@ -114,6 +128,12 @@ class Reloader:
             result = apply_plan(self._services, lambda: make()[0], lambda step: None, options)
             names = ", ".join(sorted(result.applied)[:_MOST_NAMED]) or "endpoints"
             self._say(Level.INFO, "applied", f"changed files are applied (apply {result.apply_id}): {names}")
+            if safety.self_heal_rebuild:
+                done = [a for a in allowed.changes if a.address.name in result.applied]
+                count_rebuilds(self._services, desired.project, done, self._tell)
+        if safety.self_heal:
+            heal_drift(self._services, desired.project, catalogues, self._tell)
+            self._try_again(HEAL_SECONDS)
         return bool(waiting)
 
     def _refuse_other(self, project: Project) -> None:

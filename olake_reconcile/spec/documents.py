@@ -237,6 +237,14 @@ class SafetySettings(Written):
         None, description="Whether jobs that are in no file are deleted. Default: false."
     )
     auto_rebuild: bool | None = Field(None, description="Whether the loop may rebuild. Default: false.")
+    self_heal: bool | None = Field(
+        None,
+        description="Whether the loop writes again what others changed of a table's marks and properties. Default: false.",
+    )
+    self_heal_rebuild: bool | None = Field(
+        None,
+        description="Whether the loop may rebuild what needs_resync, and nothing else; protection and windows count. Default: false.",
+    )
     keep_cleared: Duration | None = Field(
         None, description="How long a cleared table can be restored. Default: 0d."
     )

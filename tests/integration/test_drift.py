@@ -11,6 +11,8 @@ from pyiceberg.types import LongType, StringType
 from tablelab import OWNER, PLACE, TableLab
 
 from olake_reconcile.destinations.iceberg.facts import observe
+from olake_reconcile.destinations.iceberg.heal import heal
+from olake_reconcile.errors import Blocked, ReconcileError
 from olake_reconcile.model.table import TableFacts, TableTrace
 
 pytestmark = pytest.mark.integration
@@ -116,3 +118,41 @@ def test_a_table_of_somebody_else_has_no_run_of_ours(lab: TableLab) -> None:
     assert facts(lab).owner is None
     assert trace(lab).runs == ()
     assert OWNER.stream not in str(trace(lab))
+
+
+# -- healing ---------------------------------------------------------------------------------------
+
+
+def test_healing_brings_back_marks_and_properties_and_touches_nothing_else(lab: TableLab) -> None:
+    before, rows = theirs(lab), lab.read()
+    names = [name for name in before.properties if name.startswith("olake-reconcile.")]
+    with before.transaction() as change:
+        change.remove_properties(*names, "write.parquet.compression-codec")
+        change.set_properties({"commit.retry.num-retries": "9", "theirs": "stays"})
+    for _ in range(2):
+        heal(lab.house, PLACE, OWNER)
+        healed = theirs(lab)
+        assert facts(lab).owner == OWNER
+        assert trace(lab).settings == {}
+    assert healed.properties["theirs"] == "stays"
+    assert healed.metadata.snapshots == before.metadata.snapshots
+    assert len(healed.metadata.metadata_log) == 3, "healed once"
+    assert lab.read() == rows
+    lab.append([{"id": 12, "v": "twelve"}])
+
+
+def test_a_table_of_another_or_without_a_commit_of_ours_is_not_healed(lab: TableLab) -> None:
+    other = OWNER.model_copy(update={"stream": "uid-other"})
+    with pytest.raises(Blocked, match="another stream"):
+        heal(lab.house, PLACE, other)
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import NestedField
+
+    with lab.change() as (catalog, _):
+        catalog.drop_table((PLACE.database, PLACE.table))
+        with pytest.raises(ReconcileError, match="no table"):
+            heal(lab.house, PLACE, OWNER)
+        schema = Schema(NestedField(1, "id", LongType(), required=False))
+        catalog.create_table((PLACE.database, PLACE.table), schema)
+    with pytest.raises(Blocked, match="no marks of ours"):
+        heal(lab.house, PLACE, OWNER)
