@@ -11,6 +11,7 @@ import click
 from olake_reconcile import __version__
 from olake_reconcile.cli import log
 from olake_reconcile.cli.commands import COMMANDS
+from olake_reconcile.cli.completion import completing
 from olake_reconcile.cli.options import of_an_environment
 from olake_reconcile.cli.session import Session
 from olake_reconcile.errors import ExitCode, InvalidWorkspace, ReconcileError
@@ -44,7 +45,7 @@ def cli(context: click.Context, directory: Path, log_format: str, verbose: int) 
 
 
 for command in COMMANDS:
-    cli.add_command(of_an_environment(command))
+    cli.add_command(completing(of_an_environment(command)))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -30,7 +30,7 @@ class Session:
     """One invocation in one workspace."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._warned: set[Diagnostic] = set()
         self.environment = Environment()
         self._given: Stored | None = None
@@ -72,7 +72,7 @@ class Session:
         """The folder that holds olake.yaml."""
         from olake_reconcile.wiring import find_root
 
-        return find_root(self._directory)
+        return find_root(self.directory)
 
     @cached_property
     def secrets(self) -> SystemSecrets:

@@ -54,6 +54,7 @@ class SourceStream(Model):
     sync_modes: tuple[SyncMode, ...] = (SyncMode.FULL_REFRESH, SyncMode.INCREMENTAL)
     rows: int | None = None
     bytes: int | None = None
+    indexed: tuple[str, ...] = ()  # columns by which rows are found fast: an index begins with them
 
     def column(self, name: str) -> SourceColumn | None:
         """Return the column called `name`, or None."""

@@ -23,6 +23,7 @@ from olake_reconcile.spec.entries import JobEntries, digest_of_context, recalled
 from olake_reconcile.spec.files import ROOT_FILE
 from olake_reconcile.spec.job_settings import JobLayer
 from olake_reconcile.spec.jobs import JobEntry, build_job, read_job
+from olake_reconcile.spec.lint import lint_job, lint_logs
 from olake_reconcile.spec.origins import FileOrigins
 from olake_reconcile.spec.outline import Outline
 from olake_reconcile.spec.policies import read_policies
@@ -59,10 +60,12 @@ def assemble(
     for name, job in fresh.items():
         if job.source in catalogues:
             check_catalogue(project, entries[name], job, catalogues[job.source])
+        lint_job(project, entries[name], job, catalogues.get(job.source))
     built = dict(
         sorted((fresh | {n: builder.recalled(entries, o.outline) for n, o in outlined.items()}).items())
     )
     check_tables(entries, built, destinations, entries.tables)
+    lint_logs(sources, ((name, job.source) for name, job in built.items() if entries.reads_log(job)))
     said = read_declarations(documents, sources, destinations, entries)
     policies = read_policies(documents.by_kind["Policy"])
     if checked_note:

@@ -14,7 +14,7 @@ from olake_reconcile.secrets import Secrets
 from olake_reconcile.spec.cache import FileOutline, Remembered
 from olake_reconcile.spec.endpoints import DestinationEntry, SourceEntry
 from olake_reconcile.spec.jobs import JobEntry, read_job
-from olake_reconcile.spec.outline import Outline, Table, outline, written_tables
+from olake_reconcile.spec.outline import Outline, Table, outline, reads_log, written_tables
 from olake_reconcile.spec.program import program
 from olake_reconcile.spec.project import ProjectEntry
 from olake_reconcile.spec.reader import Documents, read_file
@@ -70,6 +70,12 @@ class JobEntries(Mapping[str, JobEntry]):
         if job.name in self.outlined:
             return self.outlined[job.name].outline.written_tables()
         return written_tables(job)
+
+    def reads_log(self, job: Job) -> bool:
+        """Whether a job reads its source's log of changes, without reading the job."""
+        if job.name in self.outlined:
+            return self.outlined[job.name].outline.reads_log
+        return reads_log(job.streams)
 
 
 def digest_of_context(

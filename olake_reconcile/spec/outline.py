@@ -14,7 +14,7 @@ from olake_reconcile.model.deferred import digest_of
 from olake_reconcile.model.fingerprint import fingerprint
 from olake_reconcile.model.job import Job, show_job
 from olake_reconcile.model.names import StreamId
-from olake_reconcile.model.stream import Stream, canonical_stream
+from olake_reconcile.model.stream import Stream, SyncMode, canonical_stream
 
 Table = tuple[StreamId, str, str]  # a stream, and the database and table that it writes
 
@@ -28,6 +28,7 @@ class Outline:
     settings: dict[str, Any]
     digest: str
     tables: list[list[str]]
+    reads_log: bool = False
 
     def written_tables(self) -> Iterator[Table]:
         """Yield what each stream writes, in the order of the streams."""
@@ -38,7 +39,14 @@ class Outline:
 def outline(job: Job, document: int) -> Outline:
     """Return what to remember of a job."""
     tables = [[*_parts(i), s.destination_database, s.destination_table] for i, s in job.streams.items()]
-    return Outline(job.name, document, show_job(job), streams_digest(job.streams), tables)
+    return Outline(
+        job.name, document, show_job(job), streams_digest(job.streams), tables, reads_log(job.streams)
+    )
+
+
+def reads_log(streams: Mapping[StreamId, Stream]) -> bool:
+    """Whether any of the streams reads the source's log of changes."""
+    return any(s.sync_mode in (SyncMode.CDC, SyncMode.STRICT_CDC) for s in streams.values())
 
 
 def streams_digest(streams: Mapping[StreamId, Stream]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from olake_reconcile.diagnostics import Diagnostic, Severity, in_order
 from olake_reconcile.spec.node import Map, Seq, offset_at
+from olake_reconcile.spec.silence import is_allowed
 from olake_reconcile.spec.text import SourceText
 
 Path = tuple[str | int, ...]
@@ -30,7 +31,9 @@ class Report:
         offset: int = 0,
         hint: str = "",
     ) -> None:
-        """Note a finding at an offset of a file."""
+        """Note a finding at an offset of a file; a warning that is allowed there is no finding."""
+        if severity is Severity.WARNING and text and is_allowed(text.text, offset, code):
+            return
         place = text.place(offset) if text else None
         self.found.append(Diagnostic(severity, code, message, place, hint))
 

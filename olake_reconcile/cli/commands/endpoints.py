@@ -64,22 +64,63 @@ def _chosen(patterns: Sequence[str], known: Sequence[Address]) -> list[Address]:
 
 @click.command()
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option(
+    "--write-job",
+    metavar="FILE|NAME",
+    help="Write a job with what was found: NAME goes to jobs/NAME.yaml. Overwrites nothing.",
+)
+@click.option(
+    "--stream", "streams", multiple=True, metavar="GLOB", help="With --write-job: only these. Repeatable."
+)
+@click.option("--destination", help="With --write-job: where to, if job_defaults do not say.")
+@click.option("--force", is_flag=True, help="With --write-job: replace the file that is there.")
 @as_json
 @click.pass_obj
-def discover(session: Session, sources: tuple[str, ...], as_json: bool) -> None:
+def discover(
+    session: Session,
+    sources: tuple[str, ...],
+    write_job: str | None,
+    streams: tuple[str, ...],
+    destination: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
     """List what the sources offer, and cache it for `validate` and `plan`.
+
+    --write-job drafts a job: a stream is incremental where a column says when a row was written and an index
+    begins with it, else full_refresh, with the alternatives as comments. It is checked before it is written.
 
     \b
     Examples:
       olake-reconcile discover
       olake-reconcile discover shop --json
+      olake-reconcile discover shop --write-job daily_orders --stream 'public.order*'
     """
     from olake_reconcile.reconcile.catalogues import discover as ask
 
+    if write_job is None and (streams or destination or force):
+        raise UsageError(
+            "--stream, --destination and --force are about --write-job",
+            remedy="Run: olake-reconcile discover SOURCE --write-job NAME",
+        )
     desired = session.desired_for_discovery
     known = [Address("source", name) for name in sorted(desired.sources)]
     patterns = [s if s.startswith("source.") else f"source.{s}" for s in sources]
-    found = {a.name: ask(session.services, desired.sources[a.name]) for a in _chosen(patterns, known)}
+    chosen = _chosen(patterns, known)
+    if write_job is not None and len(chosen) != 1:
+        names = ", ".join(a.name for a in chosen) or "none"
+        raise UsageError(
+            f"a job reads from one source; here are {names}",
+            remedy=f"Run: olake-reconcile discover SOURCE --write-job {write_job}",
+        )
+    found = {a.name: ask(session.services, desired.sources[a.name]) for a in chosen}
+    if write_job is not None:
+        from olake_reconcile.cli.drafting import write_drafted_job
+
+        ((name, catalogue),) = found.items()
+        file = write_drafted_job(session, name, catalogue, write_job, streams, destination, force=force)
+        click.echo(f"wrote {file}\nRead it, then: olake-reconcile plan")
+        return
     if as_json:
         print_json({name: catalogue.model_dump(mode="json") for name, catalogue in found.items()})
         return

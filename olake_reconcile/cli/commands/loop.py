@@ -26,6 +26,10 @@ def reconcile(session: Session) -> int:
     Changes that clear data wait for `olake-reconcile apply`, unless safety.auto_rebuild or an Approval lets them
     through; that is said once. Exits 1 when a run failed, or when the files have mistakes: then nothing is applied,
     and what is due runs with the settings that were applied last.
+
+    \b
+    Example:
+      olake-reconcile reconcile
     """
     with _loop(session) as loop:
         return loop.once()
@@ -38,6 +42,10 @@ def run(session: Session) -> int:
 
     Then runs stop at their next safe point, and queued ones stay queued; a second signal ends them at once. Any
     number of loops may run beside each other on one host.
+
+    \b
+    Example:
+      olake-reconcile run
     """
     if not told_as_json():
         click.echo("Running due jobs; stop with Ctrl-C.", err=True)

@@ -15,14 +15,25 @@ from olake_reconcile.model.stored import Stored
 
 @click.group()
 def state() -> None:
-    """Look at what was applied, and mend it."""
+    """Look at what was applied, and mend it.
+
+    \b
+    Example:
+      olake-reconcile state list
+    """
 
 
 @state.command("list")
 @click.argument("pattern", required=False)
 @click.pass_obj
 def list_(session: Session, pattern: str | None) -> None:
-    """List the addresses of everything stored, or of what PATTERN matches."""
+    """List the addresses of everything stored, or of what PATTERN matches.
+
+    \b
+    Examples:
+      olake-reconcile state list
+      olake-reconcile state list 'daily_*'
+    """
     stored = session.services.store.read()
     addresses = stored_addresses(stored)
     if pattern is not None:
@@ -37,7 +48,12 @@ def list_(session: Session, pattern: str | None) -> None:
 @click.argument("address")
 @click.pass_obj
 def show(session: Session, address: str) -> None:
-    """Print what is stored of ADDRESS, as JSON: references, never secrets."""
+    """Print what is stored of ADDRESS, as JSON: references, never secrets.
+
+    \b
+    Example:
+      olake-reconcile state show daily_orders/public.orders
+    """
     stored = session.services.store.read()
     print_json(_record(stored, _one(stored, address)))
 
@@ -53,7 +69,12 @@ def _one(stored: Stored, address: str) -> Address:
 @state.command()
 @click.pass_obj
 def export(session: Session) -> None:
-    """Print everything stored as one JSON document: references, never secrets."""
+    """Print everything stored as one JSON document: references, never secrets.
+
+    \b
+    Example:
+      olake-reconcile state export > state.json
+    """
     print_json(export_document(session.services.store.read()))
 
 
@@ -136,7 +157,12 @@ def rm(session: Session, address: str, auto_approve: bool, lock_timeout: float) 
 @as_json
 @click.pass_obj
 def locks(session: Session, as_json: bool) -> None:
-    """List the locks that are held, by whom and for what."""
+    """List the locks that are held, by whom and for what.
+
+    \b
+    Example:
+      olake-reconcile state locks
+    """
     leases = session.services.store.leases()
     if as_json:
         print_json([lease.model_dump(mode="json") for lease in leases])
@@ -155,6 +181,10 @@ def force_unlock(session: Session, name: str) -> None:
 
     The holder's next write is refused and it stops. A dead process on this host needs none of this: its locks are
     taken over at once.
+
+    \b
+    Example:
+      olake-reconcile force-unlock job:daily_orders
     """
     session.services.store.create()
     held = session.services.store.force(name)

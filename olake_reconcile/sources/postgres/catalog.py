@@ -40,6 +40,7 @@ class Relation:
     primary_key: tuple[str, ...]
     rows: int | None
     bytes: int | None
+    indexed: tuple[str, ...] = ()  # columns that a whole index begins with
 
 
 # Sizes are those of the whole family of a partitioned table. `reltuples` is -1 before the first ANALYZE.
@@ -49,7 +50,11 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text,
        coalesce((SELECT array_agg(a.attname::text ORDER BY k.n)
                  FROM pg_catalog.pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n)
                  JOIN pg_catalog.pg_attribute a ON a.attnum = k.attnum
-                 WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts), '{}')
+                 WHERE i.indrelid = c.oid AND a.attrelid = c.oid AND i.indisprimary AND k.n <= i.indnkeyatts), '{}'),
+       coalesce((SELECT array_agg(DISTINCT a.attname::text)
+                 FROM pg_catalog.pg_index i
+                 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                 WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL), '{}')
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
@@ -108,8 +113,9 @@ def relations(
             primary_key=tuple(key),
             rows=count,
             bytes=size,
+            indexed=tuple(indexed),
         )
-        for oid, namespace, name, kind, count, size, key in rows
+        for oid, namespace, name, kind, count, size, key, indexed in rows
     ]
 
 

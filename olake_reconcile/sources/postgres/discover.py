@@ -73,4 +73,5 @@ def _stream(relation: Relation) -> SourceStream:
         sync_modes=(SyncMode.FULL_REFRESH, SyncMode.INCREMENTAL),
         rows=relation.rows,
         bytes=relation.bytes,
+        indexed=relation.indexed,
     )
