@@ -13,15 +13,17 @@ import select
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkContext, ForkServerContext
+from multiprocessing.util import get_temp_dir
 from typing import Literal
 
 from pydantic import TypeAdapter
 
 import olake_reconcile.errors as errors
+import olake_reconcile.reconcile.nursery as nursery
 from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.event import Event, Progress
@@ -85,7 +87,7 @@ class ProcessLauncher:
             self._context = multiprocessing.get_context("fork")
         else:
             self._context = multiprocessing.get_context("forkserver")
-            self._context.set_forkserver_preload(["__main__", *preload])
+            self._context.set_forkserver_preload([nursery.__name__, "__main__", *preload])
         self._work = work
 
     def start(self, order: RunOrder) -> Launched:
@@ -101,9 +103,22 @@ class ProcessLauncher:
         with warnings.catch_warnings():
             # Python 3.12 warns of threads that libraries started; the child touches none of them.
             warnings.simplefilter("ignore", DeprecationWarning)
-            process.start()
+            with self._told():
+                process.start()
         theirs.close()
         return _Child(order, process, ours)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell a nursery that is started now which folder to remove; nobody else may see that."""
+        if isinstance(self._context, ForkContext):
+            yield
+            return
+        os.environ[nursery.FOLDER] = get_temp_dir()
+        try:
+            yield
+        finally:
+            os.environ.pop(nursery.FOLDER, None)
 
     def close(self) -> None:
         """Nothing is held: the nursery ends with this process."""

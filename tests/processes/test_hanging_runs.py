@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from olake_reconcile.model.run import RunStatus
 from olake_reconcile.reconcile.cancel import cancel_job
 from olake_reconcile.state.holder import is_dead
-from tests.lifecycle.background import a_running_sync
+from tests.lifecycle.background import a_running_sync, background
 from tests.processes.conftest import Starter, leaves_nothing, wait_until
 from tests.workspaces import Lab
 
@@ -104,3 +106,15 @@ def test_a_queued_run_is_taken_out_of_the_queue(lab: Lab, command: str) -> None:
     assert "canceled" in lab.ok(name, "daily", *flags).out
     run = lab.store.runs()[0]
     assert (run.status, run.streams) == (RunStatus.CANCELED, ())
+
+
+def test_a_killed_daemon_leaves_no_temporary_folder(lab: Lab) -> None:
+    lab.apply()
+    lab.ok("sync", "daily", "--detach")
+    with TemporaryDirectory(prefix="t-") as folder:
+        lab.environment["TMPDIR"] = folder
+        with background(lab, "run") as daemon:
+            daemon.wait_for("completed")
+            assert list(Path(folder).iterdir()), "the nursery's socket is there"
+            daemon.process.kill()
+            wait_until(lambda: not list(Path(folder).iterdir()))
