@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.model.desired import Approval
 from olake_reconcile.model.fingerprint import fingerprint
+from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.project import Safety
+from olake_reconcile.model.stored import StreamPhase
 from olake_reconcile.plan.actions import Action, Block, Consent, Rebuild, Remove
 from olake_reconcile.plan.context import Context
 from olake_reconcile.plan.effects import Reason
@@ -26,7 +28,7 @@ def with_consent(context: Context, actions: Sequence[Action]) -> list[Action]:
     # What left earlier is remembered, and is no part of what could be lost.
     total = sum(job.present for job in context.stored.jobs.values())
     rebuilds = sum(isinstance(a, Rebuild) for a in actions)
-    deletes = sum(isinstance(a, Remove) and a.address.kind == "stream" for a in actions)
+    deletes = sum(_takes_out(context, a) for a in actions)
     return [
         _guard(
             options, action, _over(action, safety, total=total, rebuilds=rebuilds, deletes=deletes), approved
@@ -73,6 +75,14 @@ def approves(approvals: Sequence[Approval], action: Rebuild | Remove) -> bool:
 def approval_for(action: Rebuild | Remove) -> str:
     """Return the document to commit that lets this change through, as one line of YAML."""
     return _approval(action, "rebuild" if isinstance(action, Rebuild) else "delete", transition(action))
+
+
+def _takes_out(context: Context, action: Action) -> bool:
+    """Whether the action removes a stream that is there: one that left before is counted no second time."""
+    if not isinstance(action, Remove) or action.address.kind != "stream":
+        return False
+    stream = context.stored.jobs[action.address.name].streams[StreamId.parse(action.address.stream)]
+    return action.erase or stream.phase is not StreamPhase.REMOVED
 
 
 def _over(action: Action, safety: Safety, *, total: int, rebuilds: int, deletes: int) -> str:

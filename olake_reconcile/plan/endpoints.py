@@ -17,6 +17,7 @@ from olake_reconcile.plan.actions import Block, Consent, Create, Keep, Remove, S
 from olake_reconcile.plan.context import Context, Verdict
 from olake_reconcile.plan.diff import differing_settings, leaves
 from olake_reconcile.plan.effects import IDENTITY_CONFIG, Reason
+from olake_reconcile.plan.leaving import leaves as is_leaving
 from olake_reconcile.plan.words import counted
 
 Kind = Literal["source", "destination"]
@@ -52,7 +53,7 @@ def endpoint_action(context: Context, kind: Kind, endpoint: Endpoint) -> Create 
         serial=stored.serial,
         place=place,
         consent=Consent.GUARDED if verdict is Verdict.OTHER else Consent.SAFE,
-        blocked=_unknown_identity(verdict, address),
+        blocked=(*_unknown_identity(verdict, address), *_used_by_unmanaged(context, verdict, address)),
     )
 
 
@@ -146,6 +147,31 @@ def _unknown_identity(verdict: Verdict, address: Address) -> tuple[Block, ...]:
             code="identity-unknown",
             message=f"nobody could ask whether {address} is still the same server, so its tables may not fit it",
             remedy="Plan again without --no-refresh while the server can be reached.",
+        ),
+    )
+
+
+def _used_by_unmanaged(context: Context, verdict: Verdict, address: Address) -> tuple[Block, ...]:
+    """Block another server below a job that no file declares: it would go on, and nothing rebuilds its tables."""
+    if verdict is not Verdict.OTHER:
+        return ()
+    users = [
+        name
+        for name, job in sorted(context.stored.jobs.items())
+        if name not in context.desired.jobs
+        and not is_leaving(context, name)
+        and job.spec.get(address.kind) == address.name
+        and any(s.phase.has_data for s in job.streams.values())
+    ]
+    if not users:
+        return ()
+    return (
+        Block(
+            code="used-by-unmanaged",
+            message=f"{address} is another one now, and {users[0]}, which no file declares, goes on with it"
+            + (f", as {counted(len(users) - 1, 'more job')} do" if users[1:] else "")
+            + ": its tables and positions are those of the old one",
+            remedy=f"Declare the job again, or let it go: {{kind: Removed, address: {users[0]}, data: keep}}",
         ),
     )
 
