@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from pyiceberg.table import Table
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, lakehouse, open_catalog
 from olake_reconcile.destinations.iceberg.change import Change, append, open_change
 from olake_reconcile.destinations.iceberg.files import DataWriter, WrittenFile
+from olake_reconcile.destinations.iceberg.maintain import Maintained, maintain
 from olake_reconcile.destinations.iceberg.merge import merge
 from olake_reconcile.model.catalogue import Kind
 from olake_reconcile.model.column_type import ColumnType, DestinationColumn
 from olake_reconcile.model.config import IcebergConfig
+from olake_reconcile.model.maintenance import Maintenance
 from olake_reconcile.model.partition import parse_partition
 from olake_reconcile.model.stream import DeleteMode
 from olake_reconcile.model.table import Owner, TablePlace
@@ -29,6 +32,9 @@ from olake_reconcile.sources.postgres.extension import load_extension
 
 PLACE = TablePlace(database="lake", table="t")
 OWNER = Owner(project="p1", environment="test", job="job", stream="uid-t", generation=1)
+
+#: Keeps nothing that is not needed now.
+SHORT = Maintenance(keep_days=0, keep_snapshots=1, grace_hours=0)
 
 Columns = Mapping[str, Kind | ColumnType]
 Row = Mapping[str, Any]
@@ -121,6 +127,13 @@ class TableLab:
                 tombstones=tombstones,
             )
 
+    def maintain(
+        self, settings: Maintenance = SHORT, later: timedelta = timedelta(), run_id: str = "maintenance"
+    ) -> Maintained | None:
+        """Maintain the table as if it were `later`."""
+        now = datetime.now(UTC) + timedelta(seconds=1) + later
+        return maintain(self.house, PLACE, OWNER, settings, run_id, self.folder, lambda: now, lambda: False)
+
     # -- what is there ---------------------------------------------------------------------------
 
     @property
@@ -129,6 +142,18 @@ class TableLab:
 
     def files(self) -> set[str]:
         return {str(p) for p in self.warehouse.rglob("*") if p.is_file()}
+
+    def reachable(self) -> set[str]:
+        """Every file that the table's metadata leads to."""
+        table = self.table()
+        found = {table.metadata_location, *(e.metadata_file for e in table.metadata.metadata_log)}
+        for snapshot in table.metadata.snapshots:
+            found.add(snapshot.manifest_list)
+            for manifest in snapshot.manifests(table.io):
+                found.add(manifest.manifest_path)
+                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+                found |= {e.data_file.file_path for e in entries}
+        return {f.removeprefix("file://") for f in found}
 
     def table(self) -> Table:
         with open_catalog(self.house) as catalog:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.table.snapshots import Operation
-from tablelab import OWNER, PLACE, TableLab
+from tablelab import OWNER, PLACE, SHORT, TableLab
 
 from olake_reconcile.destinations.iceberg import compact as compaction
 from olake_reconcile.destinations.iceberg import maintain as maintenance
@@ -28,8 +28,6 @@ from olake_reconcile.model.maintenance import Maintenance
 
 pytestmark = pytest.mark.integration
 
-SHORT = Maintenance(keep_days=0, keep_snapshots=1, grace_hours=0)
-
 
 @pytest.fixture
 def lab(tmp_path: Path) -> TableLab:
@@ -42,32 +40,9 @@ def rows(*ids: int, v: str = "v") -> list[dict[str, Any]]:
 
 def maintain(lab: TableLab, settings: Maintenance = SHORT, later: timedelta = timedelta()) -> Maintained:
     """Maintain the table as if it were `later`."""
-    done = maintenance.maintain(
-        lab.house,
-        PLACE,
-        OWNER,
-        settings,
-        "maintenance",
-        lab.folder,
-        lambda: datetime.now(UTC) + timedelta(seconds=1) + later,
-        lambda: False,
-    )
+    done = lab.maintain(settings, later)
     assert done is not None
     return done
-
-
-def reachable(lab: TableLab) -> set[str]:
-    """Every file that the table's metadata leads to."""
-    table = lab.table()
-    found = {table.metadata_location, *(e.metadata_file for e in table.metadata.metadata_log)}
-    for snapshot in table.metadata.snapshots:
-        found.add(snapshot.manifest_list)
-        for manifest in snapshot.manifests(table.io):
-            found.add(manifest.manifest_path)
-            found |= {
-                e.data_file.file_path for e in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-            }
-    return {f.removeprefix("file://") for f in found}
 
 
 def ids(found: Sequence[dict[str, Any]]) -> list[int]:
@@ -84,7 +59,7 @@ def test_small_files_and_deleted_rows_become_one_full_file(lab: TableLab) -> Non
     assert [e.data_file.content for e in lab.entries()] == [DataFileContent.DATA]
     assert done.compacted.rows == len(before)
     assert not done.compacted.left
-    assert lab.files() == reachable(lab)
+    assert lab.files() == lab.reachable()
 
 
 def test_compaction_is_a_replacement_at_the_same_position(lab: TableLab) -> None:
@@ -162,7 +137,7 @@ def test_a_reader_of_an_expired_snapshot_has_the_grace_time(lab: TableLab) -> No
         if there:
             assert pq.read_table(held[0].removeprefix("file://")).num_rows == 50
     assert {r["v"] for r in lab.read()} == {f"new{i}" for i in range(50)}
-    assert lab.files() == reachable(lab)
+    assert lab.files() == lab.reachable()
 
 
 def test_the_snapshot_that_the_position_is_tied_to_is_kept(lab: TableLab) -> None:
@@ -187,14 +162,14 @@ def test_tagged_snapshots_and_their_files_stay(lab: TableLab) -> None:
     maintain(lab)
     assert lab.table().scan(snapshot_id=first).to_arrow().num_rows == 50
     assert len(lab.table().metadata.snapshots) == 2
-    assert lab.files() == reachable(lab)
+    assert lab.files() == lab.reachable()
 
 
 def test_a_clear_takes_the_files_of_expired_snapshots_along(lab: TableLab) -> None:
     lab.append(rows(*range(50)))
     lab.merge(rows(*range(50), v="new"))
     maintain(lab, Maintenance(keep_days=0, keep_snapshots=1, grace_hours=24))
-    assert lab.files() > reachable(lab)
+    assert lab.files() > lab.reachable()
     clear(lab.house, PLACE, lab.table().metadata_location)
     assert lab.files() == set()
 
@@ -242,7 +217,7 @@ def test_a_merge_that_comes_first_wins_over_compaction(
     found = {r["id"]: r["v"] for r in lab.read()}
     assert (len(found), found[0]) == (49, "quick0")
     maintain(lab)
-    assert lab.files() == reachable(lab)
+    assert lab.files() == lab.reachable()
 
 
 def test_compaction_that_is_overtaken_again_and_again_gives_up_and_leaves_nothing(
@@ -253,7 +228,7 @@ def test_compaction_that_is_overtaken_again_and_again_gives_up_and_leaves_nothin
     overtaken(monkeypatch, 3, lambda i: lab.append(rows(100 + i), {"at": 100 - i}))
     with pytest.raises(Conflict):
         maintain(lab)
-    assert lab.files() == reachable(lab)
+    assert lab.files() == lab.reachable()
     assert maintain(lab).compacted.rows == 8
 
 

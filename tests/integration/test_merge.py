@@ -17,7 +17,7 @@ import pytest
 from pyiceberg.manifest import DataFileContent
 from pyiceberg.table import TableProperties
 from pyiceberg.table.snapshots import Operation
-from tablelab import TableLab
+from tablelab import SHORT, TableLab
 
 from olake_reconcile.destinations.iceberg.change import Conflict
 from olake_reconcile.destinations.iceberg.merge import upsert
@@ -25,6 +25,7 @@ from olake_reconcile.destinations.iceberg.rows import read_rows
 from olake_reconcile.errors import ReconcileError
 from olake_reconcile.model.catalogue import Kind
 from olake_reconcile.model.column_type import ColumnType
+from olake_reconcile.model.maintenance import Maintenance
 from olake_reconcile.model.stream import DeleteMode
 
 pytestmark = pytest.mark.integration
@@ -396,7 +397,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
 def random_history(lab: TableLab, seed: int, steps: int) -> None:
-    """Random appends, merges, deletes and evolutions of a partitioned table, each looked at by both readers."""
+    """Random appends, merges, deletes, evolutions and maintenance of a table, each looked at by both readers."""
     chance = random.Random(seed)
     lab.columns = {"id": Kind.LONG, "p": Kind.INT, "v": Kind.STRING, "_op_type": Kind.STRING}
     lab.partition_by = chance.choice([[], ["p"], ["bucket(3, id)"], ["truncate(2, v)", "p"]])
@@ -413,7 +414,7 @@ def random_history(lab: TableLab, seed: int, steps: int) -> None:
         return [i for i in range(300) if chance.random() < share]
 
     for step in range(steps):
-        match chance.randrange(6):
+        match chance.randrange(7):
             case 0:
                 new = fresh([i for i in some(0.5) if i not in model])
                 lab.append(new, {"step": step})
@@ -433,6 +434,10 @@ def random_history(lab: TableLab, seed: int, steps: int) -> None:
                 lab.merge([], marks, mode=DeleteMode.SOFT, position={"step": step})
                 for i in set(gone) & set(model):
                     model[i] = {**model[i], "_op_type": "d"}
+            case 4 if step:
+                lab.maintain(
+                    chance.choice([SHORT, Maintenance(), Maintenance(keep_days=0, keep_snapshots=3)])
+                )
             case _:
                 new = fresh(some(chance.choice([0.01, 0.1, 0.8])))
                 lab.merge(new, position={"step": step})
@@ -441,6 +446,10 @@ def random_history(lab: TableLab, seed: int, steps: int) -> None:
         found = lab.read()
         assert {r["id"]: r for r in found} == {i: {n: r.get(n) for n in names} for i, r in model.items()}
         assert len(found) == len(model)
+    # The grace of all that expired is over by then; what stays is what the table consists of.
+    lab.maintain(SHORT, timedelta(days=2))
+    assert {r["id"] for r in lab.read()} == model.keys()
+    assert lab.files() == lab.reachable()
 
 
 @pytest.mark.parametrize("seed", range(2))
