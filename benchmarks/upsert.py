@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,11 +28,13 @@ import pyarrow as pa
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, lakehouse, open_catalog
 from olake_reconcile.destinations.iceberg.change import Change, append, open_change
 from olake_reconcile.destinations.iceberg.files import DataWriter
+from olake_reconcile.destinations.iceberg.maintain import maintain
 from olake_reconcile.destinations.iceberg.merge import merge
 from olake_reconcile.destinations.iceberg.schema import conform
 from olake_reconcile.model.catalogue import Kind
 from olake_reconcile.model.column_type import ColumnType, DestinationColumn
 from olake_reconcile.model.config import IcebergConfig
+from olake_reconcile.model.maintenance import Maintenance
 from olake_reconcile.model.partition import parse_partition
 from olake_reconcile.model.table import Owner, TablePlace
 from olake_reconcile.sources.postgres.extension import load_extension
@@ -171,13 +174,18 @@ def run(folder: Path, **task: Any) -> dict[str, float]:
 
 
 def many(folder: Path, rows: int, changes: int, times: int) -> Iterator[str]:
-    """Reads after a number of merges, as ratios to the fresh table's."""
+    """Reads after a number of merges and after maintenance, as ratios to the fresh table's."""
     fresh = read_seconds(folder)
     for seed in range(1, times + 1):
         run(folder, rows=rows, changes=changes, key="bigint", partitions=0, what="update", seed=seed)
         if seed in {1, 10, 25, times}:
             found = read_seconds(folder)
             yield f"| {seed} | {found:.3f} | {found / fresh:.2f} |"
+    began = time.perf_counter()
+    settings = Maintenance(keep_days=0, keep_snapshots=1, grace_hours=0)
+    maintain(house(folder), PLACE, OWNER, settings, "run", folder, lambda: datetime.now(UTC), lambda: False)
+    seconds, found = time.perf_counter() - began, read_seconds(folder)
+    yield f"| {times}, maintained in {seconds:.1f} s | {found:.3f} | {found / fresh:.2f} |"
 
 
 def main() -> None:
