@@ -13,7 +13,8 @@ from olake_reconcile.model.observed import Observed, SeenStreams
 from olake_reconcile.model.project import Project
 from olake_reconcile.model.stored import Stored, StreamPhase
 from olake_reconcile.model.table import TablePlace, TableStatus, TableUnknown
-from olake_reconcile.plan.drift import DriftReport, find_drift
+from olake_reconcile.plan.drift import DriftReport
+from olake_reconcile.plan.find_drift import find_drift
 from olake_reconcile.plan.plan import Plan
 from olake_reconcile.reconcile.catalogues import Cached
 from olake_reconcile.reconcile.endpoints import open_destination

@@ -13,7 +13,8 @@ from olake_reconcile.model.observed import Observed
 from olake_reconcile.model.stored import Stored
 from olake_reconcile.model.table import Owner, TableAbsent, TableFacts
 from olake_reconcile.plan.document import plan_document, plan_hash, read_plan
-from olake_reconcile.plan.drift import Drift, DriftKind, DriftReport, find_drift
+from olake_reconcile.plan.drift import Drift, DriftKind, DriftReport
+from olake_reconcile.plan.find_drift import find_drift
 from olake_reconcile.plan.plan import build_plan
 from tests.builders import PROJECT_UID, stored_of
 from tests.properties.strategies import states, workspaces
