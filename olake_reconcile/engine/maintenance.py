@@ -6,6 +6,7 @@ import logging
 
 from olake_reconcile.clock import Clock
 from olake_reconcile.destinations.iceberg.catalog import Lakehouse, lakehouse
+from olake_reconcile.destinations.iceberg.commit import Conflict
 from olake_reconcile.destinations.iceberg.compact import Stopped
 from olake_reconcile.destinations.iceberg.maintain import Maintained
 from olake_reconcile.destinations.iceberg.maintain import maintain as maintain_table
@@ -53,6 +54,8 @@ def _end(
         )
     except Stopped:
         return StreamCancelled(stream=task.stream)
+    except (Conflict, FileNotFoundError):
+        return _overtaken(task)
     except ReconcileError as error:
         return _failed(task, error)
     except Exception as error:
@@ -86,6 +89,17 @@ def _words(done: Maintained) -> str:
         f"{done.deleted} files of earlier ones deleted"
     )
     return f"{text}; more is left for the next time" if files.left else text
+
+
+def _overtaken(task: MaintenanceTask) -> StreamFailed:
+    """Return the end of a table that others changed, or cleared, each time: it is busy, and nothing is wrong."""
+    return StreamFailed(
+        stream=task.stream,
+        summary=f"the table {task.place} changed again and again while it was maintained",
+        why="Whoever writes rows comes first; what maintenance had committed before stays.",
+        remedy="Run it again when no sync of this stream goes on.",
+        retryable=True,
+    )
 
 
 def _failed(task: MaintenanceTask, error: ReconcileError) -> StreamFailed:

@@ -22,9 +22,14 @@ from olake_reconcile.destinations.iceberg.commit import Conflict, commit_snapsho
 from olake_reconcile.destinations.iceberg.compact import Stopped
 from olake_reconcile.destinations.iceberg.maintain import Maintained
 from olake_reconcile.destinations.iceberg.merge import upsert
+from olake_reconcile.engine.base import MaintenanceRequest, MaintenanceTask, OpenDestination
+from olake_reconcile.engine.embedded import EmbeddedEngine
 from olake_reconcile.errors import Blocked
 from olake_reconcile.model.catalogue import Kind
+from olake_reconcile.model.config import IcebergConfig
+from olake_reconcile.model.event import Event, StreamCommitted, StreamFailed
 from olake_reconcile.model.maintenance import Maintenance
+from olake_reconcile.model.names import StreamId
 
 pytestmark = pytest.mark.integration
 
@@ -230,6 +235,31 @@ def test_compaction_that_is_overtaken_again_and_again_gives_up_and_leaves_nothin
         maintain(lab)
     assert lab.files() == lab.reachable()
     assert maintain(lab).compacted.rows == 8
+
+
+def test_a_busy_table_is_told_as_such_and_can_be_tried_again(
+    lab: TableLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(5):
+        lab.append(rows(i), {"at": i})
+    overtaken(monkeypatch, 3, lambda i: lab.append(rows(100 + i), {"at": 100 - i}))
+    config = IcebergConfig(
+        catalog_type="jdbc", jdbc_url="jdbc:sqlite:catalog.db", iceberg_s3_path="warehouse"
+    )
+    request = MaintenanceRequest(
+        run_id="run",
+        destination=OpenDestination(name="lake", config=config, base=lab.folder),
+        tasks=(MaintenanceTask(stream=StreamId.parse("public.t"), place=PLACE, owner=OWNER),),
+        scratch=lab.folder,
+    )
+    events: list[Event] = []
+    EmbeddedEngine().maintain(request, events.append, lambda: False)
+    EmbeddedEngine().maintain(request, events.append, lambda: False)
+    failed = events[0]
+    assert isinstance(failed, StreamFailed)
+    assert failed.retryable
+    assert isinstance(events[-1], StreamCommitted)
+    assert events[-1].rows == 8
 
 
 def test_cancelled_compaction_leaves_the_table_and_no_file(lab: TableLab) -> None:
