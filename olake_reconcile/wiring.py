@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from olake_reconcile.alerts.base import Sender
 from olake_reconcile.clock import SystemClock
 from olake_reconcile.diagnostics import Diagnostic, Severity
 from olake_reconcile.engine.base import Engine
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from olake_reconcile.reconcile.launch_process import Teller
 
 __all__ = [
+    "alert_sender",
     "catalogues_of",
     "find_root",
     "launcher",
@@ -142,6 +144,7 @@ PRELOAD = (
     "olake_reconcile.state.store",
     "olake_reconcile.engine.embedded",
     "olake_reconcile.engine.full_refresh",
+    "olake_reconcile.engine.incremental",
     "olake_reconcile.destinations.iceberg.catalog",
     "olake_reconcile.sources.postgres.discover",
     "pyiceberg.catalog.sql",
@@ -153,6 +156,13 @@ def warm_launcher(root: Path, project: Project) -> Launcher:
     from olake_reconcile.reconcile.launch_process import ProcessLauncher
 
     return ProcessLauncher("forkserver", partial(_work, root, project), PRELOAD)
+
+
+def alert_sender() -> Sender:
+    """Return what takes alerts to where they are read."""
+    from olake_reconcile.alerts.through_apprise import AppriseSender
+
+    return AppriseSender()
 
 
 def launcher(root: Path, project: Project) -> Launcher:

@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"model"},
     {"plan"},
     {"clock", "secrets"},
-    {"spec", "state", "sources", "destinations", "policies"},
+    {"spec", "state", "sources", "destinations", "policies", "alerts"},
     {"engine"},
     {"reconcile"},
     {"wiring"},
@@ -38,6 +38,7 @@ ADAPTERS = {
     "olake_reconcile.engine.embedded": "engine",
     "olake_reconcile.engine.scripted": "engine",
     "olake_reconcile.policies.cel": "policies",
+    "olake_reconcile.alerts.through_apprise": "alerts",
 }
 
 

@@ -48,6 +48,7 @@ class Job(Model):
     jitter: int | None = None
     protect: Protect = Protect()
     windows: Windows = Windows()
+    max_staleness: int | None = None
     streams: Mapping[StreamId, Stream] = Field(default_factory=dict)
 
 
@@ -68,6 +69,7 @@ def show_job(job: Job) -> dict[str, Any]:
         "jitter": job.jitter,
         "protect": {k: v for k, v in sorted(job.protect.model_dump().items()) if v} or None,
         "windows": job.windows.model_dump(mode="json", exclude_defaults=True) or None,
+        "max_staleness": job.max_staleness,
     }
     return {key: value for key, value in shown.items() if value is not None}
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from olake_reconcile.model.alert import Alert, MetricsSettings
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.job import Runtime
 from olake_reconcile.model.window import Windows
@@ -52,4 +53,6 @@ class Project(Model):
     safety: Safety = Safety()
     windows: Windows = Windows()  # beside those of each job
     retention: Retention = Retention()
+    alerts: tuple[Alert, ...] = ()
+    metrics: MetricsSettings = MetricsSettings()
     catalog_max_age: int = 3600  # seconds

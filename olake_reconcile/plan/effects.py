@@ -114,6 +114,7 @@ JOB_EFFECTS: dict[str, Effect] = {
     "jitter": Effect.IN_PLACE,
     "protect": Effect.IN_PLACE,
     "windows": Effect.IN_PLACE,
+    "max_staleness": Effect.IN_PLACE,
     "streams": Effect.CHILDREN,
 }
 
@@ -142,6 +143,8 @@ PROJECT_EFFECTS: dict[str, Effect] = {
     "safety": Effect.NOT_STORED,
     "windows": Effect.NOT_STORED,
     "retention": Effect.NOT_STORED,
+    "alerts": Effect.NOT_STORED,
+    "metrics": Effect.NOT_STORED,
     "catalog_max_age": Effect.NOT_STORED,
 }
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from typing import Protocol
 
 from olake_reconcile.errors import ExitCode, ReconcileError
 from olake_reconcile.model.event import Level
+from olake_reconcile.reconcile.alerts import Alerts
 from olake_reconcile.reconcile.lost import GRACE_SECONDS
 from olake_reconcile.reconcile.notice import Notice, OnNotice
 from olake_reconcile.reconcile.presence import Presence
@@ -35,8 +37,18 @@ class Loop:
     """The daemon, or one pass of it."""
 
     def __init__(
-        self, services: Services, scheduler: Scheduler, reloader: Reloader, tell: OnNotice, stops: Stops
+        self,
+        services: Services,
+        scheduler: Scheduler,
+        reloader: Reloader,
+        tell: OnNotice,
+        stops: Stops,
+        alerts: Alerts | None = None,
+        passed: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take what it needs; `passed` is called after each turn that went well."""
+        self._alerts = alerts
+        self._passed = passed
         self._services = services
         self._scheduler = scheduler
         self._reloader = reloader
@@ -66,6 +78,9 @@ class Loop:
                 return ExitCode.INTERRUPTED
             self._prune()
         finally:
+            if self._alerts is not None:
+                self._guarded(self._alerts.turn)
+                self._guarded(self._alerts.leave)
             presence.leave()
         return ExitCode.ERROR if self._scheduler.failures else code
 
@@ -76,6 +91,9 @@ class Loop:
         ticker = Ticker(self._services.clock)
         ticker.every(TURN_SECONDS).seconds.do(lambda: self._guarded(self._turn, presence))
         ticker.every(FILES_SECONDS).seconds.do(lambda: self._guarded(files.turn))
+        if self._alerts is not None:
+            alerts = _Background(self._alerts, self._guarded)
+            ticker.every(FILES_SECONDS).seconds.do(lambda: self._guarded(alerts.turn))
         ticker.every(PRUNE_SECONDS).seconds.do(lambda: self._guarded(self._prune))
         while not self._stops():
             ticker.run_pending()
@@ -84,6 +102,8 @@ class Loop:
             self._pause()
         self._stop_runs()
         files.finish(self._stops)
+        if self._alerts is not None and alerts.is_idle:
+            self._guarded(self._alerts.leave)  # else whoever comes next sees that this process is dead
         self._guarded(presence.leave)
         return ExitCode.OK if self._stops() == 1 else ExitCode.INTERRUPTED
 
@@ -93,6 +113,7 @@ class Loop:
     def _turn(self, presence: Presence) -> None:
         presence.tell()
         self._scheduler.turn()
+        self._passed()
 
     def _stop_runs(self) -> None:
         """Wait until the runs have stopped; with a store that does not answer, not for ever: they are killed by then."""
@@ -132,21 +153,31 @@ class Loop:
             self._tell(Notice(Level.ERROR, "loop_trouble", text))
 
 
-class _Background:
-    """Changed files, planned and applied beside the loop: an apply may wait for a sync to stop."""
+class _Work(Protocol):
+    def is_due(self) -> bool: ...
 
-    def __init__(self, reloader: Reloader, guarded: Callable[..., object]) -> None:
-        self._reloader = reloader
+    def turn(self) -> object: ...
+
+
+class _Background:
+    """Work beside the loop: an apply of changed files may wait for a sync to stop, an alert for a server."""
+
+    def __init__(self, work: _Work, guarded: Callable[..., object]) -> None:
+        self._work = work
         self._guarded = guarded
         self._thread: threading.Thread | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being done."""
+        return self._thread is None or not self._thread.is_alive()
+
     def turn(self) -> None:
         """Begin when there is something to do, unless it is being done."""
-        if self._thread is not None and self._thread.is_alive():
-            return
-        if self._reloader.is_due():
+        if self.is_idle and self._work.is_due():
+            name = type(self._work).__name__.lower()
             self._thread = threading.Thread(
-                target=self._guarded, args=(self._reloader.turn,), name="files", daemon=True
+                target=self._guarded, args=(self._work.turn,), name=name, daemon=True
             )
             self._thread.start()
 

@@ -67,6 +67,9 @@ class Reloader:
         self.limits = project.limits
         self.windows = project.windows
         self.retention = project.retention
+        self.alerts = project.alerts
+        #: What keeps the files from being applied, without the error's own words; None before it was tried.
+        self.trouble: str | None = None
 
     def is_due(self) -> bool:
         """Whether files changed, or something has to be tried again. Cheap: parses nothing."""
@@ -80,16 +83,20 @@ class Reloader:
             unfinished = finish_applies(self._services)
             waiting = self._apply()
         except InvalidWorkspace as invalid:
+            self.trouble = "the files have mistakes; what was applied goes on"
             mistakes = "\n".join(d.render() for d in invalid.diagnostics)
             self._complain("files_invalid", f"the files have mistakes; what was applied goes on:\n{mistakes}")
             return ExitCode.ERROR
         except ReconcileError as error:
+            if not isinstance(error, Locked | StalePlan):
+                self.trouble = "changed files cannot be applied; what was applied goes on"
             self._try_again(SOON_SECONDS if isinstance(error, Locked | StalePlan) else AGAIN_SECONDS)
             self._complain("apply_failed", f"the changed files were not applied: {error}")
             return ExitCode(error.exit_code)
         if waiting or unfinished:
             self._try_again(AGAIN_SECONDS)
         self._complaint = ""
+        self.trouble = "an interrupted apply cannot be finished" if unfinished else ""
         for job, why in unfinished.items():
             self._complain("apply_unfinished", f"{job}: an interrupted apply cannot be finished: {why}")
         return ExitCode.ERROR if unfinished else ExitCode.OK
@@ -152,6 +159,7 @@ class Reloader:
             self.limits = workspace.project.limits
             self.windows = workspace.project.windows
             self.retention = workspace.project.retention
+            self.alerts = workspace.project.alerts
         if (desired := workspace.desired) is None:
             return workspace, catalogues
         used = {job.source for job in desired.jobs.values()}

@@ -16,6 +16,19 @@ DURATION = r"^(?:[0-9]+[smhdw])+$"
 
 Duration = Annotated[str, Field(json_schema_extra={"pattern": DURATION, "examples": ["30m", "1h30m", "7d"]})]
 Name = Annotated[str, Field(json_schema_extra={"pattern": r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,99}$"})]
+SecretReference = Annotated[
+    str, Field(json_schema_extra={"pattern": r"^(\$\{(env|file):[^}]+\})*$", "examples": ["${env:NAME}"]})
+]
+AlertName = Literal[
+    "failed_run",
+    "failed_apply",
+    "blocked_plan",
+    "needs_resync",
+    "quarantined",
+    "stale",
+    "slot_growth",
+    "recovered",
+]
 RuntimeName = Literal["embedded", "olake", "platform"]
 SourceTypeName = Literal["postgres", "mysql", "mongodb", "oracle", "mssql", "db2", "s3", "kafka"]
 DestinationTypeName = Literal["iceberg", "parquet"]
@@ -205,6 +218,9 @@ class JobSettings(Written):
         None, description="What needs consent of its own, for the job and its streams."
     )
     windows: WindowsSettings | None = Field(None, description="When it may be rebuilt, and when it may sync.")
+    max_staleness: Duration | None = Field(
+        None, description="How old its data may be before alerts say so. Without it, any age."
+    )
 
 
 class StateSettings(Written):
@@ -261,6 +277,25 @@ class RetentionSettings(Written):
     )
 
 
+class AlertSettings(Written):
+    """A place to tell of what goes wrong, and of what."""
+
+    url: SecretReference = Field(description="An apprise URL, as a reference, such as ${env:ALERT_URL}.")
+    on: list[AlertName] | None = Field(None, description="What is told. Without it, everything.")
+    jobs: list[str] | None = Field(None, description="Only about these jobs; globs too.")
+    labels: dict[str, str] | None = Field(None, description="Only about jobs with all these labels.")
+
+
+class MetricsBlock(Written):
+    """Figures of `run` for Prometheus, and its health."""
+
+    listen: str | None = Field(
+        None, description="HOST:PORT, such as 127.0.0.1:9464; without it, or --metrics-listen, nowhere."
+    )
+    token: SecretReference | None = Field(None, description="A reference; needed beyond loopback.")
+    streams: bool | None = Field(None, description="Whether each stream has figures too. Default: false.")
+
+
 def _state_from_text(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
@@ -287,6 +322,8 @@ class ProjectDocument(Written):
     safety: SafetySettings | None = Field(None, description="What an apply may do unasked.")
     windows: WindowsSettings | None = Field(None, description="Windows of all jobs, beside their own.")
     retention: RetentionSettings | None = Field(None, description="How long the history is kept.")
+    alerts: list[AlertSettings] | None = Field(None, description="Who is told of what goes wrong.")
+    metrics: MetricsBlock | None = Field(None, description="Where `run` shows figures and its health.")
     catalog_max_age: Duration | None = Field(
         None, description="When plan looks at a source again. Default: 1h."
     )

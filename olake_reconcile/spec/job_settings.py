@@ -92,6 +92,14 @@ def _timeout(document: Document, block: Map, key: str) -> int | None:
     return seconds
 
 
+def _staleness(document: Document, block: Map, key: str) -> int | None:
+    seconds = _duration(document, block, key)
+    if seconds is not None and seconds < 60:
+        document.error(block.value_offset(key), "out-of-range", "'max_staleness' is 1m or more")
+        return None
+    return seconds
+
+
 def retry_of(values: Mapping[str, Any]) -> Retry | None:
     """Return a merged `retry`, None when there is none."""
     given = values.get("retry")
@@ -110,6 +118,7 @@ _READERS: dict[str, Callable[[Document, Map, str], Any]] = {
     "retry": _retry,
     "timeout": _timeout,
     "jitter": _duration,
+    "max_staleness": _staleness,
     "windows": read_windows,
     "destination_database": lambda d, b, k: read_database(d, b[k], b.value_offset(k)),
     "protect": lambda d, b, k: {key: bool(value) for key, value in b[k].items()},

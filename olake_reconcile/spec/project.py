@@ -12,6 +12,7 @@ from olake_reconcile.model.project import Limits, Project, Retention, Safety
 from olake_reconcile.model.reference import is_only_references
 from olake_reconcile.model.window import Windows
 from olake_reconcile.spec import supported
+from olake_reconcile.spec.alerts import read_alerts, read_metrics
 from olake_reconcile.spec.documents import ProjectDocument
 from olake_reconcile.spec.grammar import read_duration
 from olake_reconcile.spec.job_settings import JobLayer, read_layer
@@ -58,6 +59,8 @@ def read_project(document: Document) -> ProjectEntry:
         given["catalog_max_age"] = age or 0
     if root.get("windows") is not None:
         given["windows"] = Windows.model_validate(read_windows(document, root, "windows") or {})
+    given["alerts"] = read_alerts(document, root)
+    given["metrics"] = read_metrics(document, root)
     runtime = Runtime(root.get("runtime") or "embedded")
     return ProjectEntry(
         document, Project(name=root["name"], uid=root["uid"], runtime=runtime, **given), defaults

@@ -20,7 +20,7 @@ from olake_reconcile.spec.variables import Variables
 
 # Where references stay as written: they may be secrets, and are resolved when somebody connects.
 _UNRESOLVED = {
-    "Project": frozenset({"state", "variables"}),
+    "Project": frozenset({"state", "variables", "alerts", "metrics"}),
     "Source": frozenset({"config"}),
     "Destination": frozenset({"config"}),
     # A dollar ends a pattern there.

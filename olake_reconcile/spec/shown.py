@@ -27,11 +27,11 @@ from olake_reconcile.spec.keys import known_keys
 from olake_reconcile.spec.parse import MAX_DEPTH, MAX_NODES, tag_directive
 from olake_reconcile.spec.urls import password_spans
 
-_SECRETIVE = re.compile(r"(?i)pass|pwd|secret|token|credential|private|cert|_key$|^key$")
+_SECRETIVE = re.compile(r"(?i)pass|pwd|secret|token|credential|private|cert|_key$|^key$|^alerts$")
 # Below these any name may stand.
 _FREE = frozenset({"streams", "labels"})
 _UNREADABLE_SECRETS = re.compile(
-    r"(?i)pass|pwd|secret|token|credential|private|_key\b|\bconfig\b|\bstate\b|://"
+    r"(?i)pass|pwd|secret|token|credential|private|_key\b|\bconfig\b|\bstate\b|\balerts\b|://"
 )
 _KEY = re.compile(r"(\s*(?:- )?([\w-]+):)(?=\s|$)")
 

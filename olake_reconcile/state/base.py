@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from olake_reconcile.model.base import Model
+from olake_reconcile.model.incident import Incidents
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep
 from olake_reconcile.model.names import Address, StreamId
 from olake_reconcile.model.queue import Agenda, Serving
@@ -22,6 +23,7 @@ APPLY_LOCK = "apply"  # the project's one apply lock; a job's lease is called `j
 
 LEASE_SECONDS = 60  # expiry without a heartbeat
 HEARTBEAT_SECONDS = 10
+ALERTS_LOCK = "alerts"  # held by the one process that tells of incidents
 
 EndpointKind = Literal["source", "destination"]
 
@@ -263,6 +265,16 @@ class StateStore(StateReader, Protocol):
 
         An apply that is unfinished stays, whatever its age. Returns how many went.
         """
+        ...
+
+    # Alerts
+
+    def incidents(self) -> Incidents:
+        """Return what was stored last. What a later release wrote and this one cannot read counts as nothing."""
+        ...
+
+    def save_incidents(self, incidents: Incidents, fence: Lease) -> None:
+        """Replace what is stored."""
         ...
 
     # The queue

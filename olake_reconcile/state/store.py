@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 from olake_reconcile.errors import ReconcileError
 from olake_reconcile.state.applied import AppliedTables
 from olake_reconcile.state.history import HistoryTables
+from olake_reconcile.state.incidents import IncidentTables
 from olake_reconcile.state.journal import JournalTables
 from olake_reconcile.state.leases import LeaseTable
 from olake_reconcile.state.queue import QueueTables
@@ -18,7 +19,16 @@ from olake_reconcile.state.runs import RunTables
 from olake_reconcile.state.sqlite import SqliteDatabase
 
 
-class SqlStore(AppliedTables, HistoryTables, JournalTables, LeaseTable, QueueTables, RenameTables, RunTables):
+class SqlStore(
+    AppliedTables,
+    HistoryTables,
+    IncidentTables,
+    JournalTables,
+    LeaseTable,
+    QueueTables,
+    RenameTables,
+    RunTables,
+):
     """`StateStore` for SQLite. One object may be used by all threads of a process and by its forked children."""
 
     def __init__(self, url: str, workspace: Path) -> None:

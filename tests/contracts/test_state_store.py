@@ -18,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from olake_reconcile.errors import Blocked, Interrupted, Locked, ReconcileError, StalePlan, UsageError
+from olake_reconcile.model.alert import AlertKind
 from olake_reconcile.model.event import PolicyCount
+from olake_reconcile.model.incident import Incident, Incidents, Sending
 from olake_reconcile.model.journal import ApplyRecord, ApplyStatus, JournalStep, StepKind, StepStatus
 from olake_reconcile.model.names import Address, StreamId, parse_address
 from olake_reconcile.model.run import Holder, Run, RunStatus, RunType, StreamOutcome, Trigger
@@ -34,7 +36,7 @@ from olake_reconcile.model.stored import (
 from olake_reconcile.model.stream import TypeClass, TypePolicy
 from olake_reconcile.model.table import TablePlace
 from olake_reconcile.plan.moves import renamed
-from olake_reconcile.state.base import APPLY_LOCK, LEASE_SECONDS, Lease, StateStore
+from olake_reconcile.state.base import ALERTS_LOCK, APPLY_LOCK, LEASE_SECONDS, Lease, StateStore
 from olake_reconcile.state.holder import this_process
 from olake_reconcile.state.store import SqlStore
 
@@ -902,6 +904,21 @@ def write_forever(kind: str, folder: Path, told: Connection) -> None:
         store.save_job(job("daily", serial, *streams, n=serial), lease)
         serial += 1
         told.send(serial)
+
+
+def test_incidents_are_kept_as_they_were_saved_and_only_by_who_holds_the_lease(store: StateStore) -> None:
+    assert store.incidents() == Incidents()
+    lease = store.acquire(ALERTS_LOCK, this_process(), "alerts", NOW)
+    told = Incident(
+        kind=AlertKind.STALE, address="daily", since=NOW, text="old", remedy="x", told=("a",), over=NOW
+    )
+    found = Incidents(incidents=(told,), sendings={"a": Sending(tries=2, again=NOW)})
+    store.save_incidents(found, lease)
+    assert store.incidents() == found
+    store.force(ALERTS_LOCK)
+    with pytest.raises(Locked):
+        store.save_incidents(Incidents(), lease)
+    assert store.incidents() == found
 
 
 @pytest.mark.crash

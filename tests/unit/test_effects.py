@@ -117,6 +117,7 @@ JOB_VALUES: dict[str, Any] = {
     "retry": Retry(attempts=3),
     "timeout": 60,
     "jitter": 5,
+    "max_staleness": 7200,
     "protect": Protect(delete=True),
     "windows": Windows(rebuilds=(Window(allow="0 22 * * *", duration=3600),)),
 }

@@ -15,7 +15,8 @@ from olake_reconcile.cli.stopping import signals_counted
 
 if TYPE_CHECKING:
     from olake_reconcile.reconcile.loop import Loop
-    from olake_reconcile.reconcile.notice import Notice
+    from olake_reconcile.reconcile.metrics import Metrics
+    from olake_reconcile.reconcile.notice import Notice, OnNotice
 
 
 @click.command()
@@ -36,8 +37,13 @@ def reconcile(session: Session) -> int:
 
 
 @click.command()
+@click.option(
+    "--metrics-listen",
+    metavar="HOST:PORT",
+    help="Show figures for Prometheus at /metrics and the health at /healthz (port 0: any; default: metrics.listen).",
+)
 @click.pass_obj
-def run(session: Session) -> int:
+def run(session: Session, metrics_listen: str | None) -> int:
     """Apply changed files and run due jobs for ever, until SIGINT or SIGTERM.
 
     Then runs stop at their next safe point, and queued ones stay queued; a second signal ends them at once. Any
@@ -49,27 +55,52 @@ def run(session: Session) -> int:
     """
     if not told_as_json():
         click.echo("Running due jobs; stop with Ctrl-C.", err=True)
-    with _loop(session) as loop:
+    settings = session.project.metrics
+    listen = metrics_listen or settings.listen
+    if listen is None:
+        with _loop(session) as loop:
+            return loop.run()
+    from olake_reconcile.reconcile.metrics import Metrics
+    from olake_reconcile.reconcile.metrics_server import serving
+    from olake_reconcile.secrets import resolve_all
+
+    token = None if settings.token is None else str(resolve_all(settings.token, session.secrets))
+    metrics = Metrics(session.services, streams=settings.streams)
+    with _loop(session, metrics) as loop, serving(metrics, listen, token) as address:
+        if not told_as_json():
+            click.echo(f"Metrics: http://{address}/metrics", err=True)
         return loop.run()
 
 
 @contextmanager
-def _loop(session: Session) -> Iterator[Loop]:
+def _loop(session: Session, metrics: Metrics | None = None) -> Iterator[Loop]:
+    from olake_reconcile.reconcile.alerts import Alerts
     from olake_reconcile.reconcile.loop import Loop
     from olake_reconcile.reconcile.reload import Reloader
     from olake_reconcile.reconcile.scheduler import Scheduler
-    from olake_reconcile.wiring import read_workspace, warm_launcher
+    from olake_reconcile.wiring import alert_sender, read_workspace, warm_launcher
 
     services, project = session.services, session.project
     services.store.create()
     launcher = warm_launcher(session.root, project)
-    tell = partial(_tell, session)
+    tell: OnNotice = partial(_tell, session)
+    if metrics is not None:
+        tell = metrics.counting(tell)
     with signals_counted() as signals:
         load = partial(read_workspace, session.root, session.secrets, session.environment)
         reloader = Reloader(services, load, tell, project, lambda: signals.count > 0)
         scheduler = Scheduler(services, launcher, lambda: reloader.limits, tell, lambda: reloader.windows)
+        alerts = Alerts(
+            services,
+            alert_sender(),
+            lambda: reloader.alerts,
+            lambda: reloader.trouble,
+            tell,
+            project.name,
+        )
+        passed = metrics.passed if metrics is not None else lambda: None
         try:
-            yield Loop(services, scheduler, reloader, tell, lambda: signals.count)
+            yield Loop(services, scheduler, reloader, tell, lambda: signals.count, alerts, passed)
         finally:
             launcher.close()
 

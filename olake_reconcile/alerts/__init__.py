@@ -1,0 +1,3 @@
+"""Sending alerts."""
+
+from __future__ import annotations
