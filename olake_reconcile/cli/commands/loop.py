@@ -60,15 +60,16 @@ def run(session: Session, metrics_listen: str | None) -> int:
     if listen is None:
         with _loop(session) as loop:
             return loop.run()
+    from olake_reconcile.model.event import Level
     from olake_reconcile.reconcile.metrics import Metrics
     from olake_reconcile.reconcile.metrics_server import serving
+    from olake_reconcile.reconcile.notice import Notice
     from olake_reconcile.secrets import resolve_all
 
     token = None if settings.token is None else str(resolve_all(settings.token, session.secrets))
     metrics = Metrics(session.services, streams=settings.streams)
     with _loop(session, metrics) as loop, serving(metrics, listen, token) as address:
-        if not told_as_json():
-            click.echo(f"Metrics: http://{address}/metrics", err=True)
+        _tell(session, Notice(Level.INFO, "metrics_listening", f"Metrics: http://{address}/metrics"))
         return loop.run()
 
 
