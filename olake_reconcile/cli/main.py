@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -50,7 +52,13 @@ for command in COMMANDS:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit with the code that design §5 gives the outcome."""
+    # As Ctrl-C does: on the way out temporary files are removed, which the system's way of ending leaves behind.
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def run(arguments: list[str]) -> int:

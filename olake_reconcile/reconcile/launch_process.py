@@ -191,6 +191,7 @@ def _error(refusal: _Refusal) -> ReconcileError:
 
 def _begin(work: Work, order: RunOrder, line: Connection, environment: dict[str, str], folder: str) -> None:
     """Be the child: leave the parent's terminal and signals, then work."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()
     os.chdir(folder)
     # The nursery has the environment of its own start.

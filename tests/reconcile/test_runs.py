@@ -12,7 +12,7 @@ import pytest
 
 from olake_reconcile.model.run import RunStatus
 from olake_reconcile.state.holder import this_process
-from tests.lifecycle.background import a_running_sync
+from tests.lifecycle.background import a_running_sync, background
 from tests.workspaces import CANARY, DAILY_YAML, Lab
 
 
@@ -191,6 +191,15 @@ def test_logs_of_a_run_are_found_by_the_beginning_of_its_id(applied: Lab) -> Non
     ]
     assert "public.orders: committed 41,200 rows" in applied.ok("logs", run).out
     assert applied.run("logs", "1999").code == 64
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(applied: Lab) -> None:
+    applied.ok("sync", "daily", "--detach")
+    with background(applied, "logs", "daily", "--follow") as following:
+        following.wait_for("is queued")
+        following.process.terminate()
+        code, said = following.end()
+    assert (code, said.strip()) == (130, "Interrupted.")
 
 
 # Secrets
