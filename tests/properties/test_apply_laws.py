@@ -66,7 +66,7 @@ class World:
 
 
 @given(workspaces(ACTIVE), workspaces(ACTIVE), st.data())
-@settings(max_examples=max(15, settings().max_examples // 4))
+@settings(max_examples=max(8, settings().max_examples // 4))
 def test_after_an_apply_the_plan_is_empty_and_tables_hold_what_the_files_say(
     before: Desired, after: Desired, data: Any
 ) -> None:

@@ -45,7 +45,14 @@ def test_a_printed_move_is_taken(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_printed_import_is_taken(tmp_path: Path, name: str) -> None:
     lab = a_world(tmp_path, name)
-    table: dict[str, object] = {"rows": 5, "bytes": 50, "files": 1, "owner": None, "snapshot": "1", "settings": {}}
+    table: dict[str, object] = {
+        "rows": 5,
+        "bytes": 50,
+        "files": 1,
+        "owner": None,
+        "snapshot": "1",
+        "settings": {},
+    }
     lab.write({"jobs/daily.yaml": with_stream(name, "{destination_table: t, destination_database: d}")})
     lab.world(tables={"d.t": table})
     lab.write({"jobs/imported.yaml": printed(lab.ok("plan").out, "Import") + "\n"})
