@@ -103,6 +103,7 @@ def test_discovery_lists_what_the_user_may_read(lab: Lab) -> None:
         ("tags", "text[]", Kind.LIST, True),
     ]
     assert orders.primary_key == ("b", "a")
+    assert orders.indexed == ("b",)  # the key's index begins with it
     assert orders.rows == 1000
     assert orders.bytes is not None
     assert orders.bytes > 10_000
