@@ -20,7 +20,7 @@ from olake_reconcile.destinations.iceberg.overlap import absent
 from olake_reconcile.engine.base import Cancelled, Emit, StreamTask
 from olake_reconcile.engine.continuity import require_source
 from olake_reconcile.engine.first_load import first_load, go_on
-from olake_reconcile.engine.load import Load, Piece, Run
+from olake_reconcile.engine.load import Load, Loaded, Piece, Run
 from olake_reconcile.engine.moment import Moment, moment
 from olake_reconcile.engine.stream_run import StreamRun, head_of
 from olake_reconcile.model.event import StreamCommitted
@@ -55,10 +55,11 @@ def _pass(work: StreamRun, known: Position) -> StreamCommitted:
             pieces = _pieces(work, now, where)
         selection = select(now.table, work.stream, now.keeper.opened_at, op_type="u", flag=flag)
         change = work.open(selection)
-        work.start(len(pieces), None)
-        gone = _gone(work, now, change, pieces) if _may_leave(work, selection) else None
+        work.start(max(1, len(pieces)), None)
+        gone = _gone(work, now, change, pieces) if pieces and _may_leave(work, selection) else None
         load = Load(work.run, now.keeper, selection, work.task, BATCH_ROWS, work.read)
-        loaded = load.read(change, pieces, work.emit, work.cancelled)
+        # Without news no reader is started at all.
+        loaded = load.read(change, pieces, work.emit, work.cancelled) if pieces else Loaded([], None, [])
         files = loaded.files
         commit = work.merge(now.table, selection, gone)
         with work.committing(load, files):
@@ -113,10 +114,13 @@ def _gone(work: StreamRun, now: Moment, change: Change, pieces: Sequence[Piece])
 
 
 def _pieces(work: StreamRun, now: Moment, where: str) -> list[Piece]:
-    """Return the statements that read `where`: without an index the whole table is read, then by all threads."""
+    """Return the statements that read `where`: without an index the whole table is read, then by all threads.
+
+    With one a look tells whether there is anything to read; none when there is not.
+    """
     connection, table = now.keeper.connection, now.table
     if cursor.has_index(connection, table, now.cursors.primary):
-        return [(0, where)]
+        return [(0, where)] if cursor.any_row(connection, table, where) else []
     plan = plan_chunks(connection, table, work.threads)
     conditions = [" AND ".join(c for c in (where, chunk.condition) if c) for chunk in plan.chunks]
     return list(enumerate(conditions))

@@ -177,6 +177,11 @@ def floors(previous: Position | None, base: Values, seen: Listed) -> dict[str, t
 def _at_hand(keeper: Keeper, table: Relation, cursors: Cursors, seen: Window) -> Iterator[str]:
     if keeper.filtered_by_policy(table):
         yield "row-level security hides rows of this table from the source's user: they are not replicated"
+    if seen.standby:
+        yield (
+            "the source is a standby, which does not show what runs on its primary: rows of a transaction there that is "
+            "open for longer than from one run to the next but one may be missed. Read the primary if there are such"
+        )
     if (table.bytes or 0) > LARGE and not cursor.has_index(keeper.connection, table, cursors.primary):
         yield (
             f"no index begins with the cursor {cursors.primary.name}: every run reads the whole table at the server"

@@ -223,6 +223,13 @@ def has_index(connection: Connection, table: Relation, cursor: Cursor) -> bool:
     return bool(row and row[0])
 
 
+def any_row(connection: Connection, table: Relation, where: str) -> bool:
+    """Whether a row of `table` fulfils `where`, in the snapshot of `connection`."""
+    source = relation(table.id.namespace, table.id.name)
+    row = connection.execute(f"SELECT EXISTS (SELECT FROM {source} WHERE {where})").fetchone()
+    return bool(row and row[0])
+
+
 def count_null(connection: Connection, table: Relation, cursors: Cursors, filter_: str) -> int:
     """Count the rows that no cursor finds."""
     if not cursors.may_be_null:

@@ -46,7 +46,7 @@ class Window:
     def __init__(self, connection: Connection) -> None:
         """Look for the first time. `connection` is in autocommit, and not the one that takes the snapshot."""
         self._connection = connection
-        self._completed, self._standby = _completed(connection)
+        self._completed, self.standby = _completed(connection)
         self.transactions = list_transactions(connection)
         #: Whether others may have begun and ended within.
         self.unlisted = False
@@ -56,7 +56,7 @@ class Window:
         self.transactions |= list_transactions(self._connection)
         completed, _ = _completed(self._connection)
         # A standby does not know which transactions of its primary have begun, only which have written.
-        self.unlisted = self._standby or completed != self._completed
+        self.unlisted = self.standby or completed != self._completed
 
 
 def list_transactions(connection: Connection) -> dict[str, Transaction]:
