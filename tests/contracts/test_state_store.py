@@ -617,6 +617,7 @@ def fenced_writes(store: StateStore, lease: Lease) -> dict[str, Callable[[], obj
         "begin_apply": lambda: store.begin_apply(apply_record("a2"), lease),
         "step": lambda: store.step(journal_step(1), lease),
         "end_apply": lambda: store.end_apply("a1", ApplyStatus.FAILED, NOW, "", lease),
+        "save_incidents": lambda: store.save_incidents(Incidents(), lease),
     }
 
 
