@@ -133,7 +133,8 @@ def workspaces(draw: DrawFn, settings: SearchStrategy[dict[str, Any]] = JOB_SETT
 def states(draw: DrawFn) -> Stored:
     """Return a state that an apply and some runs could have left."""
     stored = stored_of(draw(workspaces()))
-    for job in stored.jobs.values():
-        for stream_id, stream in list(job.streams.items()):
-            job.streams[stream_id] = stream.model_copy(update={"phase": draw(PHASES)})
-    return stored
+    jobs = {}
+    for name, job in stored.jobs.items():
+        streams = {i: s.model_copy(update={"phase": draw(PHASES)}) for i, s in job.streams.items()}
+        jobs[name] = job.model_copy(update={"streams": streams})
+    return stored.model_copy(update={"jobs": jobs})

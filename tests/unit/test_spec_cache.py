@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def test_a_stream_and_its_line_come_from_the_file(root: Path) -> None:
 def test_whatever_a_job_depends_on_makes_what_is_remembered_void(
     root: Path, parsed: Parsed, number: int
 ) -> None:
-    edit = {
+    edits: dict[int, Callable[[], object]] = {
         0: lambda: write_workspace(root, {"olake.yaml": DEFAULTS % "timezone: Europe/Berlin"}),
         1: lambda: write_workspace(
             root, {"olake.yaml": FILES["olake.yaml"].replace("database: shop", "database: other")}
@@ -134,7 +134,7 @@ def test_whatever_a_job_depends_on_makes_what_is_remembered_void(
         6: lambda: nullcontext(),  # the environment, below
         7: lambda: nullcontext(),  # a catalogue, below
         8: lambda: os.chmod(root / "cache" / cache_file.FILE, 0o644),
-    }[number]
+    }
     write_workspace(
         root, {"olake.yaml": FILES["olake.yaml"].replace("database: shop", 'database: "${env:DB:-shop}"')}
     )
@@ -142,8 +142,10 @@ def test_whatever_a_job_depends_on_makes_what_is_remembered_void(
     load(root, before)
     parsed.texts.clear()
     program_file.program.cache_clear()
-    context = edit()
-    with context if hasattr(context, "__enter__") and not isinstance(context, Path) else nullcontext():
+    context = edits[number]()
+    if isinstance(context, Path) or not isinstance(context, AbstractContextManager):
+        context = nullcontext()  # a Path was one, too
+    with context:
         again = load(root, {}, **({"DB": "elsewhere"} if number == 6 else {}))
     program_file.program.cache_clear()
     assert "a" in parsed
@@ -244,7 +246,8 @@ def test_with_what_is_remembered_the_same_is_said_and_planned_byte_for_byte(
         root = write_workspace(Path(folder), FILES)
         load(root)
         for what, value in edits:
-            target: dict[str, Any] = {"ON": environment, "catalogue": catalogues}.get(what, {})
+            targets: dict[str, dict[str, Any]] = {"ON": environment, "catalogue": catalogues}
+            target = targets.get(what, {})
             key = "shop" if what == "catalogue" else what
             if what not in ("ON", "catalogue"):
                 (root / what).unlink(missing_ok=True) if value is None else (root / what).write_text(value)
