@@ -12,7 +12,6 @@ from olake_reconcile.model.base import Model
 class Maintenance(Model):
     """Settings of one stream. A snapshot is kept while either `keep_days` or `keep_snapshots` wants it."""
 
-    enabled: bool = True  # whether it comes by itself; `maintain` does it all the same
     keep_days: Annotated[int, Field(ge=0, le=3650)] = 7
     keep_snapshots: Annotated[int, Field(ge=1, le=10_000)] = 10
     #: Files of an expired snapshot stay so long for readers who have begun on it.

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from olake_reconcile.model.base import Model
 from olake_reconcile.model.filter import Filter
+from olake_reconcile.model.maintenance import Maintenance, show_maintenance
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.partition import PartitionField
 
@@ -118,6 +119,7 @@ class Stream(Model):
     chunk_column: str | None = None
     threads: Annotated[int, Field(ge=1, le=64)] | None = None
     protect: Protect = Protect()
+    maintenance: Maintenance = Maintenance()
 
     def policy(self, kind: TypeClass) -> TypePolicy:
         """Return the policy for values of `kind`; NULL unless the file says otherwise."""
@@ -146,6 +148,7 @@ def show_stream(stream: Stream) -> dict[str, Any]:
         "chunk_column": stream.chunk_column,
         "threads": stream.threads,
         "protect": _show_protect(stream.protect),
+        "maintenance": show_maintenance(stream.maintenance),
     }
     return {key: value for key, value in shown.items() if value is not None}
 

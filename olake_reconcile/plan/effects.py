@@ -80,6 +80,7 @@ STREAM_EFFECTS: dict[str, Effect] = {
     "chunk_column": Effect.IN_PLACE,
     "threads": Effect.IN_PLACE,
     "protect": Effect.IN_PLACE,
+    "maintenance": Effect.IN_PLACE,
 }
 
 STREAM_REASONS: dict[str, Reason] = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from olake_reconcile.engine.base import MaintenanceRequest, MaintenanceTask
 from olake_reconcile.errors import ReconcileError
-from olake_reconcile.model.codec import read_destination
+from olake_reconcile.model.codec import read_destination, read_stream
 from olake_reconcile.model.event import Event, Level, Logged, StreamCancelled, StreamCommitted, StreamFailed
 from olake_reconcile.model.names import StreamId
 from olake_reconcile.model.run import Run, RunStatus, RunType, StreamOutcome, Trigger
@@ -103,6 +103,7 @@ def _request(
                 stream_id=str(stream.id),
                 generation=stream.generation,
             ),
+            settings=read_stream(stream.id, stream.spec).maintenance,
         )
         for id_, stream in sorted(job.streams.items())
         if stream.phase not in _WITHOUT_A_TABLE and (not streams or id_ in streams)

@@ -47,6 +47,23 @@ class ProtectSettings(Written):
     delete: bool | None = Field(None, description="Erasing the table needs --allow-delete. Default: false.")
 
 
+class MaintenanceSettings(Written):
+    """How `maintain` keeps the table: for how long its history stays, and how large its files are to be."""
+
+    keep_days: Annotated[int, Field(ge=0, le=3650)] | None = Field(
+        None, description="Snapshots of so many days stay. Default: 7."
+    )
+    keep_snapshots: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None, description="The latest so many snapshots stay, however old. Default: 10."
+    )
+    grace_hours: Annotated[int, Field(ge=0, le=8760)] | None = Field(
+        None, description="Files of expired snapshots stay so long for readers. Default: 24."
+    )
+    target_file_size: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None, description="The size that files are to have, in MB. Default: 256."
+    )
+
+
 class ColumnSettings(Written):
     """Which columns are replicated: `include` or `exclude`, not both. Default: all."""
 
@@ -154,6 +171,9 @@ class StreamSettings(Written):
         None, description="How many chunks are read at once; without it, the engine chooses."
     )
     protect: ProtectSettings | None = Field(None, description="What needs consent of its own.")
+    maintenance: MaintenanceSettings | None = Field(
+        None, description="How the table's files and history are kept in order."
+    )
     # OLake's own spellings, accepted as they are.
     partition_regex: str | None = Field(
         None, description="OLake's spelling of partition_by: /{created_at, month}/{id, bucket[16]}."

@@ -47,7 +47,7 @@ class Settings:
         return Settings(values, (outer.broken - self.values.keys()) | self.broken)
 
 
-_ADDING = frozenset({"protect"})
+_ADDING = frozenset({"protect", "maintenance"})
 
 
 def read_settings(document: Document, block: Map, broken: Iterable[str] = ()) -> Settings:
@@ -159,6 +159,9 @@ class _Reader:
     def protect(self, key: str, value: Map) -> None:
         self.put(key, {k: bool(v) for k, v in value.items()})
 
+    def maintenance(self, key: str, value: Map) -> None:
+        self.put(key, {k: v for k, v in value.items() if v is not None})
+
     # OLake's spellings.
 
     def partition_regex(self, key: str, value: str) -> None:
@@ -239,6 +242,7 @@ _READERS: dict[str, Callable[[_Reader, str, Any], None]] = {
     "chunk_column": _Reader.column,
     "threads": _Reader.plain,
     "protect": _Reader.protect,
+    "maintenance": _Reader.maintenance,
     "partition_regex": _Reader.partition_regex,
     "cursor_field": _Reader.cursor_field,
     "append_mode": _Reader.append_mode,

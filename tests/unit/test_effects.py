@@ -12,6 +12,7 @@ from olake_reconcile.model.codec import read_destination, read_job, read_source,
 from olake_reconcile.model.endpoint import Destination, DestinationType, Source, SourceType, show_endpoint
 from olake_reconcile.model.filter import parse_filter
 from olake_reconcile.model.job import Job, Retry, Runtime, canonical_job, show_job
+from olake_reconcile.model.maintenance import Maintenance
 from olake_reconcile.model.partition import parse_partition
 from olake_reconcile.model.project import Project
 from olake_reconcile.model.schedule import parse_schedule
@@ -103,6 +104,7 @@ STREAM_VALUES: dict[str, Any] = {
     "chunk_column": "id",
     "threads": 4,
     "protect": Protect(rebuild=True),
+    "maintenance": Maintenance(keep_days=30),
 }
 JOB_VALUES: dict[str, Any] = {
     "source": "other",
