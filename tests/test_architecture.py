@@ -92,3 +92,9 @@ def test_only_the_wiring_names_concrete_adapters() -> None:
         for name in imports(path):
             for adapter, home in ADAPTERS.items():
                 assert not name.startswith(adapter) or layer(path) == home, f"{path.name} names {name}"
+
+
+def test_no_two_test_modules_share_a_name() -> None:
+    """Test folders are no packages: pytest takes the second module of a name for the first one."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert [name for name in names if names.count(name) > 1] == []
