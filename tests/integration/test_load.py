@@ -433,13 +433,17 @@ def test_names_that_collide_are_refused(lab: Lab) -> None:
 def test_the_facts_come_from_the_table_s_metadata(lab: Lab) -> None:
     numbers(lab, 100)
     event = lab.load(lab.stream("public.t"))
-    assert lab.engine.observe(lab.destination, [lab.place("t"), lab.place("u")]) == {
-        lab.place("t"): TableFacts(
-            rows=100,
-            bytes=event.bytes,
-            files=event.files,
-            owner=owner(lab.stream("public.t").id),
-            snapshot=event.snapshot,
-        ),
-        lab.place("u"): TableAbsent(),
-    }
+    found = lab.engine.observe(lab.destination, [lab.place("t"), lab.place("u")])
+    facts = found[lab.place("t")]
+    assert isinstance(facts, TableFacts)
+    assert facts.trace is not None
+    assert facts.trace.runs
+    assert not facts.trace.foreign
+    assert facts.model_copy(update={"trace": None}) == TableFacts(
+        rows=100,
+        bytes=event.bytes,
+        files=event.files,
+        owner=owner(lab.stream("public.t").id),
+        snapshot=event.snapshot,
+    )
+    assert found[lab.place("u")] == TableAbsent()
